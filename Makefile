@@ -1,0 +1,54 @@
+# Everything a contributor runs. `make` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The modules of this repository. Each is built and tested on its own; there is
+# no go.work, so that each go.mod is proved to be complete.
+MODULES := . internal/lab examples
+
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
+TESTFLAGS ?= -race -shuffle=on -timeout=30m
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the main job on the lab: five data services, from the Supervisor to a TK cluster
+	@cd examples && go run ./acme-fitness
+
+.PHONY: lab
+lab: ## Compile the lab's Kubernetes control plane (about 6 minutes once, then cached)
+	@cd internal/lab && go run ./cmd/build
+
+.PHONY: test
+test: lab ## Run the tests of all modules under the race detector
+	@set -e; for m in $(MODULES); do echo "== test $$m"; (cd $$m && go test $(TESTFLAGS) ./...); done
+
+.PHONY: cover
+cover: lab ## Print the statement coverage of each package of the library
+	@go test -cover ./... | grep -v 'no test files'
+
+.PHONY: lint
+lint: ## Run golangci-lint in all modules
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(GOLANGCI) run ./...); done
+
+.PHONY: fmt
+fmt: ## Format all modules
+	@set -e; for m in $(MODULES); do (cd $$m && $(GOLANGCI) fmt ./...); done
+
+.PHONY: vet
+vet: ## Run go vet in all modules
+	@set -e; for m in $(MODULES); do (cd $$m && go vet ./...); done
+
+.PHONY: golden
+golden: ## Rewrite the golden files of the plans
+	@go test ./bridge -update
+
+.PHONY: verify-tidy
+verify-tidy: ## Fail when a go.mod or go.sum is not tidy
+	@set -e; for m in $(MODULES); do (cd $$m && go mod tidy -diff); done
+
+.PHONY: check
+check: verify-tidy vet lint test ## All of the above that can fail: what CI runs
