@@ -92,7 +92,7 @@ func (c *Client) run(ctx context.Context, req Request) (Response, error) {
 // result is the outcome of the last attempt, and the cause of the context's end
 // where that is what ended the request.
 func (c *call) result(ctx context.Context, err error) (Response, error) {
-	unanswered := c.class == Throttled || c.res.Status == 0 && (err != nil || c.err != nil)
+	unanswered := c.mayRepeat() || c.res.Status == 0 && (err != nil || c.err != nil)
 	if ctx.Err() != nil && unanswered {
 		name := fmt.Sprintf("%s: %s %q", c.client.cfg.Server, c.req.Op, c.req.Object)
 		cause := context.Cause(ctx)
@@ -152,7 +152,7 @@ func (c *call) exchange(req *http.Request, ep *endpoint) *http.Request {
 		}
 		// A request that waits for a session has not been sent.
 		class := login.class
-		if class == Uncertain {
+		if class == Uncertain || class == Overloaded {
 			class = Unsent
 		}
 		c.fail(class, login.err)
@@ -175,9 +175,9 @@ func (c *call) again(ctx context.Context, _ *http.Response, _ error) (bool, erro
 // mayRepeat reports whether sending the request again can't do harm.
 func (c *call) mayRepeat() bool {
 	switch c.class {
-	case Unsent, Throttled:
+	case Unsent, Busy, Throttled:
 		return true
-	case Uncertain:
+	case Uncertain, Overloaded:
 		return c.req.idempotent()
 	default:
 		return false
@@ -197,7 +197,7 @@ func (c *call) backoff(_, _ time.Duration, attempt int, _ *http.Response) time.D
 	if c.asked {
 		return c.wait
 	}
-	if c.class != Throttled && c.client.pool.spare(c.tried) {
+	if c.class != Throttled && c.class != Busy && c.client.pool.spare(c.tried) {
 		return 0
 	}
 	return c.client.cfg.Retry.pause(attempt)

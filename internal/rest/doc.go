@@ -54,9 +54,10 @@
 //
 // A request is tried up to [Retry].Attempts times, 6 by default:
 //
-//   - turned away by a limit ([Throttled]) or never sent ([Unsent]): any method;
-//   - perhaps executed ([Uncertain]: a lost connection, an answer that was cut
-//     short, 502, 503, 504): idempotent requests only, which are GET, HEAD,
+//   - turned away by a limit ([Throttled]) or by another transaction ([Busy]),
+//     or never sent ([Unsent]): any method;
+//   - perhaps executed ([Uncertain], [Overloaded]: a lost connection, an answer
+//     that was cut short, 502, 503, 504): idempotent requests only, which are GET, HEAD,
 //     OPTIONS, PUT, DELETE and those that say so in [Request].Idempotent;
 //   - anything else: not at all.
 //

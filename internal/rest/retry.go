@@ -90,9 +90,15 @@ const (
 	// Uncertain: the request may have taken effect. It is sent again if it is
 	// idempotent, preferably to another endpoint.
 	Uncertain
+	// Overloaded: as Uncertain, and the server has too much to do, so that
+	// the rate is lowered.
+	Overloaded
 	// Unsent: the request did not reach the server or was turned away before
 	// any effect. It is sent again, preferably to another endpoint.
 	Unsent
+	// Busy: turned away before any effect because of something that passes,
+	// such as another transaction. It is sent again as it is, after a pause.
+	Busy
 	// Throttled: turned away by a limit. It is sent again, later and slower.
 	Throttled
 )
@@ -107,7 +113,7 @@ type Outcome struct {
 }
 
 // Classify is the classification that most servers share; a server's own falls
-// back to it. 429 is Throttled; 502, 503 and 504 are Uncertain; 401 is Expired,
+// back to it. 429 is Throttled, 503 Overloaded; 502 and 504 are Uncertain; 401 is Expired,
 // or Rejected when it answers a login, as does 403; a connection that could
 // not be made is Unsent, a certificate that is not trusted is Final, and any
 // other failure of the transport is Uncertain. Everything else is Final.
@@ -117,7 +123,9 @@ func Classify(o Outcome) Class {
 		return classifyTransport(o.Cause)
 	case http.StatusTooManyRequests:
 		return Throttled
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusServiceUnavailable:
+		return Overloaded
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return Uncertain
 	case http.StatusUnauthorized:
 		if o.Login {

@@ -159,6 +159,9 @@ func (c *Client) learn(ctx context.Context, ep *endpoint, class Class, err error
 	case ctx.Err() != nil:
 	case class == Throttled:
 		ep.limit.throttled(now)
+	case class == Overloaded:
+		ep.limit.throttled(now)
+		c.pool.down(ep, now)
 	case class == Uncertain || class == Unsent:
 		c.pool.down(ep, now)
 	default:
