@@ -230,6 +230,7 @@ func refEntry(s firewall.Snapshot, e firewall.Entry, f firewall.Flow) bool {
 				}
 			}
 		}
+	case firewall.EtherTypeEntry:
 	}
 	return false
 }
