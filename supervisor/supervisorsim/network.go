@@ -1,0 +1,356 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisorsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/vcenter/vcentersim"
+)
+
+// Where NCP's objects live.
+const (
+	segmentsPath       = "/infra/segments/"
+	tier1sPath         = "/infra/tier-1s/"
+	poolsPath          = "/infra/lb-pools/"
+	virtualServersPath = "/infra/lb-virtual-servers/"
+	lbServicesPath     = "/infra/lb-services/"
+	groupsPath         = "/infra/domains/default/groups/"
+	policiesPath       = "/infra/domains/default/security-policies/"
+)
+
+// errGone says that a namespace is on its way out, so that nothing is made for
+// it any more.
+var errGone = errors.New("namespace is gone")
+
+// network is what NCP makes for a namespace: a tier-1 gateway and the segments
+// behind it.
+type network struct {
+	uid       string
+	namespace string
+	snat      netip.Addr
+	subnets   []*subnet
+}
+
+// subnet is a segment with the addresses of its pods.
+type subnet struct {
+	prefix        netip.Prefix
+	path          string
+	logicalSwitch string
+	pods          *addressPool
+	portGroup     bool
+}
+
+func (n *network) router() string { return "t1_" + n.uid + "_rtr" }
+
+func (n *network) routerPath() string { return tier1sPath + n.router() }
+
+func (n *network) prefixes() []string {
+	all := make([]string, 0, len(n.subnets))
+	for _, s := range n.subnets {
+		all = append(all, s.prefix.String())
+	}
+	return all
+}
+
+// networks are the networks of all namespaces, by the namespace's UID. The
+// Supervisor's own, which the namespaces that WCP did not make share, has the
+// cluster's name in place of a UID.
+type networks struct {
+	cfg    Config
+	m      *manager
+	egress *addressPool
+	// pool is the id of the IP pool behind egress.
+	pool string
+
+	mu    sync.Mutex
+	free  *subnetPool
+	byUID map[string]*network
+	gone  map[string]bool
+}
+
+func newNetworks(cfg Config, m *manager) *networks {
+	return &networks{
+		cfg:    cfg,
+		m:      m,
+		egress: newAddressPool(cfg.EgressCIDR),
+		pool:   poolID(cfg.ncpCluster(), cfg.EgressCIDR),
+		free:   newSubnetPool(cfg.PodCIDRs, cfg.SubnetBits),
+		byUID:  map[string]*network{},
+		gone:   map[string]bool{},
+	}
+}
+
+// load reads back what an earlier run left in NSX.
+func (n *networks) load() error {
+	segments, err := n.m.list(segmentsPath)
+	if err != nil {
+		return err
+	}
+	for _, o := range segments {
+		var s segment
+		if err := n.m.nsx.Read(o.path, &s); err != nil {
+			return err
+		}
+		prefix, err := netip.ParsePrefix(o.tags[tagSubnet])
+		if err != nil {
+			return fmt.Errorf("supervisorsim: segment %s: %w", o.path, err)
+		}
+		n.free.hold(prefix)
+		uid := o.tags[tagProjectUID]
+		if n.byUID[uid] == nil {
+			n.byUID[uid] = &network{uid: uid, namespace: o.tags[tagProject]}
+		}
+		n.byUID[uid].subnets = append(n.byUID[uid].subnets, newSubnet(prefix, o.path))
+	}
+	return n.m.loadPool(n.pool, n.egress, tagProjectUID)
+}
+
+func newSubnet(prefix netip.Prefix, path string) *subnet {
+	return &subnet{prefix: prefix, path: path, pods: newAddressPool(prefix, prefix.Addr().Next())}
+}
+
+// ensure makes the network of a namespace and returns a copy of it. It changes
+// nothing when all is there. The error is errGone after remove.
+func (n *networks) ensure(ctx context.Context, uid, namespace string) (network, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone[uid] {
+		return network{}, errGone
+	}
+	net := n.byUID[uid]
+	if net == nil {
+		net = &network{uid: uid, namespace: namespace}
+		n.byUID[uid] = net
+	}
+	if err := n.ensureRouter(net); err != nil {
+		return network{}, fmt.Errorf("supervisorsim: tier-1 gateway of namespace %q: %w", namespace, err)
+	}
+	if len(net.subnets) == 0 {
+		if err := n.grow(net); err != nil {
+			return network{}, fmt.Errorf("supervisorsim: subnet of namespace %q: %w", namespace, err)
+		}
+	}
+	for i := range net.subnets {
+		if err := n.ensureSegment(ctx, net, i); err != nil {
+			return network{}, fmt.Errorf("supervisorsim: segment of namespace %q: %w", namespace, err)
+		}
+	}
+	if err := n.ensureBaseline(net); err != nil {
+		return network{}, fmt.Errorf("supervisorsim: firewall policy of namespace %q: %w", namespace, err)
+	}
+	c := *net
+	c.subnets = slices.Clone(net.subnets)
+	return c, nil
+}
+
+// get returns the path of a namespace's tier-1 gateway, or errGone when it has
+// no network. The caller holds the lock for as long as it relies on the answer.
+func (n *networks) get(uid string) (*network, error) {
+	if net := n.byUID[uid]; net != nil {
+		return net, nil
+	}
+	return nil, errGone
+}
+
+// grow gives the network one more subnet.
+func (n *networks) grow(net *network) error {
+	prefix, err := n.free.take()
+	if err != nil {
+		return err
+	}
+	id := fmt.Sprintf("vnet_%s_%d", identify("segment", n.m.cluster, net.uid), len(net.subnets))
+	net.subnets = append(net.subnets, newSubnet(prefix, segmentsPath+id))
+	return nil
+}
+
+func (n *networks) ensureRouter(net *network) error {
+	addr, err := n.egress.take(net.uid, netip.Addr{})
+	if err != nil {
+		return err
+	}
+	net.snat = addr
+	tags := []tag{{tagProject, net.namespace}, {tagProjectUID, net.uid}}
+	err = n.m.ensure(allocationPath(n.pool, "snat", net.uid), ipAllocation{
+		intent:  n.m.describe("IpAddressAllocation", "snat-"+net.namespace, tags...),
+		Address: addr.String(),
+	})
+	if err != nil {
+		return err
+	}
+	external := append(slices.Clone(tags), tag{tagExternalPool, n.pool}, tag{tagSNATAddress, addr.String()})
+	return n.m.ensure(net.routerPath(), tier1{
+		intent:    n.m.describe("Tier1", net.router(), external...),
+		Advertise: []string{"TIER1_LB_SNAT", "TIER1_LB_VIP", "TIER1_NAT", "TIER1_STATIC_ROUTES"},
+	})
+}
+
+// ensureSegment makes the i-th segment of the network, the translation of its
+// addresses, and its port group in vCenter.
+func (n *networks) ensureSegment(ctx context.Context, net *network, i int) error {
+	s := net.subnets[i]
+	name := fmt.Sprintf("vnet-%s-%d", net.namespace, i)
+	tags := []tag{{tagProject, net.namespace}, {tagProjectUID, net.uid}, {tagSubnet, s.prefix.String()}}
+	gateway := netip.PrefixFrom(s.prefix.Addr().Next(), s.prefix.Bits())
+	err := n.m.ensure(s.path, segment{
+		intent:           n.m.describe("Segment", name, tags...),
+		ConnectivityPath: net.routerPath(),
+		Subnets:          []segmentSubnet{{GatewayAddress: gateway.String(), Network: s.prefix.String()}},
+	})
+	if err != nil {
+		return err
+	}
+	err = n.m.ensure(fmt.Sprintf("%s/nat/USER/nat-rules/%s", net.routerPath(), identify("snat", s.path)), natRule{
+		intent:            n.m.describe("PolicyNatRule", "snat-"+name, tags...),
+		Action:            "SNAT",
+		SourceNetwork:     s.prefix.String(),
+		TranslatedNetwork: net.snat.String(),
+		Enabled:           true,
+	})
+	if err != nil {
+		return err
+	}
+	var live struct {
+		UniqueID string `json:"unique_id"`
+	}
+	if err := n.m.nsx.Read(s.path, &live); err != nil {
+		return err
+	}
+	s.logicalSwitch = live.UniqueID
+	return n.ensurePortGroup(ctx, net, s, name)
+}
+
+func (n *networks) ensurePortGroup(ctx context.Context, net *network, s *subnet, name string) error {
+	if n.cfg.VCenter == nil || s.portGroup || net.uid == n.m.cluster {
+		return nil
+	}
+	err := n.cfg.VCenter.AddSegmentPortGroup(ctx, vcentersim.SegmentPortGroup{
+		Name:              name,
+		SegmentPath:       s.path,
+		LogicalSwitchUUID: s.logicalSwitch,
+	})
+	if err != nil && !errors.Is(err, viaduct.ErrExists) {
+		return err
+	}
+	s.portGroup = true
+	return nil
+}
+
+// remove takes everything away that carries the namespace's UID in NSX, and its
+// port groups. Nothing is made for that UID any more.
+func (n *networks) remove(ctx context.Context, uid string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone[uid] = true
+	net := n.byUID[uid]
+	if net != nil && n.cfg.VCenter != nil {
+		for _, s := range net.subnets {
+			err := n.cfg.VCenter.RemoveSegmentPortGroup(ctx, s.logicalSwitch)
+			if err != nil && !errors.Is(err, viaduct.ErrNotFound) {
+				return fmt.Errorf("supervisorsim: port group of namespace %q: %w", net.namespace, err)
+			}
+		}
+	}
+	if err := n.removeObjects(uid); err != nil {
+		return err
+	}
+	if net != nil {
+		for _, s := range net.subnets {
+			n.free.release(s.prefix)
+		}
+		delete(n.byUID, uid)
+	}
+	n.egress.release(uid)
+	return nil
+}
+
+// removeObjects removes the namespace's objects in the order in which NSX lets
+// them go: referrers first, children before their parents.
+func (n *networks) removeObjects(uid string) error {
+	order := []string{
+		policiesPath, groupsPath, virtualServersPath, poolsPath, lbServicesPath,
+		segmentsPath, tier1sPath, ipPoolPath(n.pool) + "/ip-allocations/",
+	}
+	for _, prefix := range order {
+		objects, err := n.m.list(prefix)
+		if err != nil {
+			return err
+		}
+		slices.SortStableFunc(objects, func(a, b owned) int {
+			return strings.Count(b.path, "/") - strings.Count(a.path, "/")
+		})
+		for _, o := range objects {
+			if o.tags[tagProjectUID] != uid {
+				continue
+			}
+			if err := n.m.nsx.Remove(o.path); err != nil {
+				return fmt.Errorf("supervisorsim: remove %s: %w", o.path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// known returns the UIDs of the namespaces that have a network, without the
+// Supervisor's own.
+func (n *networks) known() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var uids []string
+	for uid := range n.byUID {
+		if uid != n.m.cluster {
+			uids = append(uids, uid)
+		}
+	}
+	slices.Sort(uids)
+	return uids
+}
+
+// takePod returns the address that a pod holds, or gives it one of its
+// namespace's subnets; want is the address that the pod has already, if any.
+// It reports whether the network had to grow for it, so that ensure must follow.
+func (n *networks) takePod(uid, pod string, want netip.Addr) (addr netip.Addr, grew bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	net, err := n.get(uid)
+	if err != nil {
+		return netip.Addr{}, false, err
+	}
+	for {
+		for _, s := range net.subnets {
+			if want.IsValid() && !s.pods.contains(want) {
+				continue
+			}
+			addr, err := s.pods.take(pod, want)
+			if !errors.Is(err, errExhausted) {
+				return addr, grew, err
+			}
+		}
+		if want.IsValid() {
+			return want, grew, errOutside
+		}
+		if err := n.grow(net); err != nil {
+			return netip.Addr{}, grew, err
+		}
+		grew = true
+	}
+}
+
+// releasePod gives the pod's address back.
+func (n *networks) releasePod(pod string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, net := range n.byUID {
+		for _, s := range net.subnets {
+			s.pods.release(pod)
+		}
+	}
+}
