@@ -1,9 +1,15 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
+
+//go:build labkube
 
 // Command kube is the control plane of a lab cluster: etcd, kube-apiserver and
 // kube-controller-manager in one binary, chosen by the first argument, so that
 // the lab compiles Kubernetes once and still runs each server as a process of
 // its own.
+//
+// It hides behind a build tag, so that vetting, linting or testing ./... does
+// not compile Kubernetes, a second time and for the race detector a third.
 package main
 
 import (

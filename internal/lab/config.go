@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/viaduct-sdk/viaduct"
+)
+
+// Config says what Start starts. The zero Config is a Supervisor alone, with
+// the ranges of the documentation's reference installation.
+type Config struct {
+	// TKClusters names the Tanzu Kubernetes clusters to start beside the
+	// Supervisor. More can follow with StartTKCluster.
+	TKClusters []string
+
+	// ControllerManager gives every cluster a kube-controller-manager, which
+	// collects garbage, empties deleted namespaces and writes EndpointSlices.
+	ControllerManager bool
+
+	// Assets is a directory with binaries named etcd, kube-apiserver and, when
+	// ControllerManager asks for it, kube-controller-manager. Empty means the
+	// directory that KUBEBUILDER_ASSETS names, or else what Build compiles.
+	Assets string
+
+	// Progress receives a line now and then while something takes more than a
+	// second. Nil means silence.
+	Progress io.Writer
+
+	// ServiceCIDR is the service range of the Supervisor; 10.96.0.0/23 when
+	// zero. TK clusters have ranges of their own.
+	ServiceCIDR netip.Prefix
+}
+
+const supervisorName = "supervisor"
+
+func (c Config) withDefaults() Config {
+	if !c.ServiceCIDR.IsValid() {
+		c.ServiceCIDR = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 96, 0, 0}), 23)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	seen := make(map[string]bool)
+	for _, name := range c.TKClusters {
+		if err := validateName(name); err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("lab: TK cluster %q is named twice: %w", name, viaduct.ErrInvalid)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+func validateName(name string) error {
+	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+		return fmt.Errorf("lab: TK cluster name %q: %s: %w", name, strings.Join(problems, "; "), viaduct.ErrInvalid)
+	}
+	if name == supervisorName {
+		return fmt.Errorf("lab: TK cluster name %q is the Supervisor's: %w", name, viaduct.ErrInvalid)
+	}
+	return nil
+}
+
+// tkServiceCIDR is the service range of the nth TK cluster. The first 150
+// ranges are disjoint; after that they repeat, as the ranges of real TK
+// clusters do.
+func tkServiceCIDR(n int) netip.Prefix {
+	const first, ranges = 97, 150
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(first + n%ranges), 0, 0}), 16)
+}
