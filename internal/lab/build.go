@@ -170,7 +170,7 @@ func goEnv() []string {
 
 // compile compiles the binary beside its destination and moves it there.
 func compile(ctx context.Context, dir, kube string, p *progress) error {
-	p.printf("compiling etcd, kube-apiserver and kube-controller-manager into %s: once, about 6 minutes on two cores", kube)
+	p.printf("compiling etcd, kube-apiserver and kube-controller-manager, about 6 minutes on two cores the first time, into %s", kube)
 	stop := p.watch("find out what is to be compiled", nil)
 	deps, err := goCommand(ctx, dir, "list", "-tags=labkube", "-deps", "./cmd/kube")
 	stop()

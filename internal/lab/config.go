@@ -12,14 +12,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+	"github.com/viaduct-sdk/viaduct/supervisor/supervisorsim"
+	"github.com/viaduct-sdk/viaduct/vcenter/vcentersim"
 )
 
-// Config says what Start starts. The zero Config is a Supervisor alone, with
-// the ranges of the documentation's reference installation.
+// Config says what Start starts. The zero Config is a Supervisor with
+// vCenter and NSX, and the ranges of the documentation's reference installation.
 type Config struct {
 	// TKClusters names the Tanzu Kubernetes clusters to start beside the
 	// Supervisor. More can follow with StartTKCluster.
 	TKClusters []string
+
+	// Namespaces names vSphere Namespaces to create, in vCenter, once all parts
+	// are ready.
+	Namespaces []string
 
 	// ControllerManager gives every cluster a kube-controller-manager, which
 	// collects garbage, empties deleted namespaces and writes EndpointSlices.
@@ -37,6 +44,29 @@ type Config struct {
 	// ServiceCIDR is the service range of the Supervisor; 10.96.0.0/23 when
 	// zero. TK clusters have ranges of their own.
 	ServiceCIDR netip.Prefix
+
+	// SupervisorSim changes what the Supervisor is set up with: its ranges, its
+	// isolation, its switches. Kubernetes, NSX and VCenter are the lab's.
+	SupervisorSim supervisorsim.Config
+
+	// NSX and VCenter are options of the simulators.
+	NSX     []nsxsim.Option
+	VCenter []vcentersim.Option
+
+	// ControlPlanesOnly starts the Kubernetes control planes and nothing
+	// beside them, for those who bring their own simulators. Lab.NSX,
+	// Lab.VCenter and Lab.SupervisorSim are nil then, and Namespaces must be
+	// empty.
+	ControlPlanesOnly bool
+}
+
+// Reference is the installation that the documentation uses: the vSphere
+// Namespaces acme-data and acme-app, and the TK cluster acme-fitness.
+func Reference() Config {
+	return Config{
+		TKClusters: []string{"acme-fitness"},
+		Namespaces: []string{"acme-data", "acme-app"},
+	}
 }
 
 const supervisorName = "supervisor"
@@ -58,6 +88,9 @@ func (c Config) validate() error {
 			return fmt.Errorf("lab: TK cluster %q is named twice: %w", name, viaduct.ErrInvalid)
 		}
 		seen[name] = true
+	}
+	if c.ControlPlanesOnly && len(c.Namespaces) > 0 {
+		return fmt.Errorf("lab: vSphere Namespaces without a vCenter: %w", viaduct.ErrInvalid)
 	}
 	return nil
 }

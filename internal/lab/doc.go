@@ -3,7 +3,8 @@
 
 // Package lab is a whole vSphere with Kubernetes in one process tree: a
 // Supervisor and any number of Tanzu Kubernetes clusters, each a real
-// kube-apiserver with an etcd of its own.
+// kube-apiserver with an etcd of its own, with a vCenter, an NSX Manager, and what
+// makes a Kubernetes cluster a Supervisor, all simulated.
 //
 //	l, err := lab.Start(ctx, lab.Config{TKClusters: []string{"acme-fitness"}})
 //	if err != nil {
@@ -29,6 +30,16 @@
 // what a client writes. As in controller-runtime's envtest, the admission
 // plugin ServiceAccount is off, so that pods can be created in a namespace
 // without a service account.
+//
+// # The simulators
+//
+// vcentersim and nsxsim run in this process and listen on the loopback interface
+// with TLS, for govc, curl and other people's programs; supervisorsim runs on
+// the Supervisor's API server. A vSphere Namespace that is made in vCenter gets
+// its Kubernetes namespace, its network in NSX and its port group; a Service of
+// type LoadBalancer gets virtual servers, pools and an address; a pod on the
+// Supervisor runs. What each of them simulates, simplifies and leaves out is in
+// the documentation of its package.
 //
 // # Nothing is left behind
 //

@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+	"github.com/viaduct-sdk/viaduct/supervisor/supervisorsim"
+	"github.com/viaduct-sdk/viaduct/vcenter/vcentersim"
 )
 
 // errClosed is the error of what is asked of a lab that has been closed.
@@ -24,6 +27,17 @@ type Lab struct {
 	// Supervisor is the Supervisor cluster.
 	Supervisor *Cluster
 
+	// NSX is the NSX Manager. It listens on the loopback interface.
+	NSX *nsxsim.Server
+
+	// VCenter is the vCenter. It listens on the loopback interface. A vSphere
+	// Namespace that is made there appears on the Supervisor.
+	VCenter *vcentersim.Server
+
+	// SupervisorSim is what makes the Supervisor more than a Kubernetes
+	// cluster: WCP, NCP, and what runs vSphere Pods.
+	SupervisorSim *supervisorsim.Simulator
+
 	config   Config
 	servers  servers
 	keeper   *keeper
@@ -32,6 +46,7 @@ type Lab struct {
 
 	mu       sync.Mutex
 	closed   bool
+	closers  []func() // what to close, in the order of its making
 	number   int                 // of the next cluster
 	clusters map[string]*Cluster // the TK clusters; nil while one is starting
 }
@@ -74,6 +89,26 @@ func Start(ctx context.Context, config Config) (*Lab, error) {
 }
 
 func (l *Lab) startAll(ctx context.Context) error {
+	if l.config.ControlPlanesOnly {
+		return l.startClusters(ctx)
+	}
+	if err := l.startNSX(); err != nil {
+		return err
+	}
+	if err := l.startVCenter(); err != nil {
+		return err
+	}
+	if err := l.startClusters(ctx); err != nil {
+		return err
+	}
+	if err := l.startSupervisorSim(ctx); err != nil {
+		return err
+	}
+	return l.createNamespaces(ctx)
+}
+
+// startClusters starts the Supervisor and the TK clusters, all at once.
+func (l *Lab) startClusters(ctx context.Context) error {
 	supervisor, err := l.reserve(supervisorName)
 	if err != nil {
 		return err
@@ -166,9 +201,29 @@ func (l *Lab) Close() error { return l.close() }
 func (l *Lab) shutdown() error {
 	l.mu.Lock()
 	l.closed = true
+	closers := l.closers
 	l.mu.Unlock()
+	for _, f := range slices.Backward(closers) {
+		f()
+	}
 	if err := l.keeper.stop(); err != nil {
 		return fmt.Errorf("lab: close: %w", err)
+	}
+	return nil
+}
+
+// onClose has f called when the lab is closed. When that has happened already,
+// it calls f and returns an error.
+func (l *Lab) onClose(f func()) error {
+	l.mu.Lock()
+	closed := l.closed
+	if !closed {
+		l.closers = append(l.closers, f)
+	}
+	l.mu.Unlock()
+	if closed {
+		f()
+		return fmt.Errorf("lab: %w", errClosed)
 	}
 	return nil
 }
