@@ -150,7 +150,7 @@ func (e *Error) LogValue() slog.Value {
 // Referrers returns the policy paths that NSX names as the reason why an object
 // can't be deleted: its children and what refers to it.
 func (e *Error) Referrers() []Path {
-	if e.sentinel() != viaduct.ErrInUse {
+	if !e.Is(viaduct.ErrInUse) {
 		return nil
 	}
 	var found []Path
@@ -257,20 +257,29 @@ func classify(o rest.Outcome) rest.Class {
 	if !errors.As(o.Err, &e) || o.Login {
 		return rest.Classify(o)
 	}
-	switch {
-	case e.Status == http.StatusForbidden && e.sentinel() == viaduct.ErrUnauthenticated:
-		return rest.Expired
-	case e.Status == http.StatusBadRequest && e.sentinel() == viaduct.ErrUnavailable:
-		return rest.Busy
-	case e.Status == http.StatusServiceUnavailable && e.Code == codePageTooLarge:
-		return rest.Final
-	case e.Status == http.StatusInternalServerError && (e.Code == codeSessionXSRF || e.Code == codeAborted):
-		return rest.Uncertain
-	case e.Status == http.StatusConflict && (o.Method == http.MethodPatch || o.Method == http.MethodDelete):
-		return rest.Busy // it carries no revision that could be stale
-	default:
-		return rest.Classify(o)
+	switch e.Status {
+	case http.StatusBadRequest:
+		if e.Is(viaduct.ErrUnavailable) {
+			return rest.Busy
+		}
+	case http.StatusForbidden:
+		if e.Is(viaduct.ErrUnauthenticated) {
+			return rest.Expired
+		}
+	case http.StatusConflict:
+		if o.Method == http.MethodPatch || o.Method == http.MethodDelete {
+			return rest.Busy // it carries no revision that could be stale
+		}
+	case http.StatusInternalServerError:
+		if e.Code == codeSessionXSRF || e.Code == codeAborted {
+			return rest.Uncertain
+		}
+	case http.StatusServiceUnavailable:
+		if e.Code == codePageTooLarge {
+			return rest.Final
+		}
 	}
+	return rest.Classify(o)
 }
 
 // envelope is NSX's error body. The code is a number, and a string where the
@@ -291,11 +300,10 @@ type flexibleInt int64
 // message must not be lost because of its code.
 func (n *flexibleInt) UnmarshalJSON(data []byte) error {
 	text := strings.Trim(string(data), `"`)
-	value, err := strconv.ParseInt(text, 10, 64)
-	if err == nil {
+	if value, err := strconv.ParseInt(text, 10, 64); err == nil {
 		*n = flexibleInt(value)
 	}
-	return nil //nolint:nilerr // see above
+	return nil
 }
 
 // decodeError makes an Error of a failed attempt.

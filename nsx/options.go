@@ -6,6 +6,7 @@ package nsx
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -174,8 +175,6 @@ func (w write) query(q url.Values) url.Values {
 		return q
 	}
 	forced := url.Values{"force": {"true"}}
-	for name, values := range q {
-		forced[name] = values
-	}
+	maps.Copy(forced, q)
 	return forced
 }

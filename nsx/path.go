@@ -5,6 +5,7 @@ package nsx
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/viaduct-sdk/viaduct"
@@ -52,9 +53,14 @@ func (p Path) Under(prefix Path) bool {
 // String returns the path.
 func (p Path) String() string { return string(p) }
 
-// parts returns the parts between the slashes, for a route with one placeholder
-// for each.
-func (p Path) parts() []string { return strings.Split(strings.TrimPrefix(string(p), "/"), "/") }
+// escaped returns the path as it goes into a URL.
+func (p Path) escaped() string {
+	parts := strings.Split(string(p), "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
+}
 
 // fill puts ids, unescaped, into the placeholders of a route.
 func fill(route string, ids ...string) Path {

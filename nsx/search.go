@@ -47,7 +47,7 @@ func (h Hit) Into(object any) error {
 // It yields at most one error, last. The error matches [viaduct.ErrUnavailable]
 // when the index is not ready, and still was not when the retries ended.
 func (s Search) All(ctx context.Context, q Query) iter.Seq2[Hit, error] {
-	raw := searchPages[jsontext.Value](ctx, s.client, q)
+	raw := searchPages[jsontext.Value](ctx, s.client, q.String())
 	return func(yield func(Hit, error) bool) {
 		for value, err := range raw {
 			if err != nil {
@@ -75,7 +75,7 @@ func (c Collection[T]) Search(ctx context.Context, q Query) iter.Seq2[T, error] 
 	if len(c.args) > 0 {
 		q = q.Under(fill(c.route, c.args...))
 	}
-	found := searchPages[T](ctx, c.client, q)
+	found := searchPages[T](ctx, c.client, q.String())
 	return func(yield func(T, error) bool) {
 		yielded := false
 		each := func(object T, err error) bool {
@@ -99,14 +99,14 @@ func (c Collection[T]) Search(ctx context.Context, q Query) iter.Seq2[T, error] 
 
 // searchPages iterates over what the server finds. A page that is too large for
 // it is asked for again at half the size.
-func searchPages[T any](ctx context.Context, c *Client, q Query) iter.Seq2[T, error] {
+func searchPages[T any](ctx context.Context, c *Client, query string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		size := maxPageSize
 		eachPage("", func(cursor string, body *pageBody[T]) error {
 			for {
 				err := c.do(ctx, call{
-					op: "search", object: q.String(), method: http.MethodGet, route: "/search/query",
-					query: searchQuery(q, cursor, size), into: body.decode,
+					op: "search", object: query, method: http.MethodGet, route: "/search/query",
+					query: searchQuery(query, cursor, size), into: body.decode,
 				})
 				if !pageTooLarge(err) || size <= minSearchPage {
 					return err
@@ -129,9 +129,9 @@ func pageTooLarge(err error) bool {
 		e.Status == http.StatusBadRequest && e.Code == codeFieldTooLarge
 }
 
-func searchQuery(q Query, cursor string, size int) url.Values {
+func searchQuery(query, cursor string, size int) url.Values {
 	values := url.Values{
-		"query":     {q.String()},
+		"query":     {query},
 		"page_size": {strconv.Itoa(size)},
 		"sort_by":   {"id"},
 	}
