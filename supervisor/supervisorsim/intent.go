@@ -171,17 +171,6 @@ func (m *manager) ensure(path string, want any) error {
 	return m.nsx.Put(path, want)
 }
 
-// exists reports whether an object lives at path.
-func (m *manager) exists(path string) (bool, error) {
-	var live map[string]any
-	switch err := m.nsx.Read(path, &live); {
-	case errors.Is(err, viaduct.ErrNotFound):
-		return false, nil
-	default:
-		return err == nil, err
-	}
-}
-
 // owned is an object of this NCP with its tags by scope.
 type owned struct {
 	path string

@@ -137,7 +137,7 @@ func TestPublishNotReadyAddresses(t *testing.T) {
 
 func TestEndpointMembers(t *testing.T) {
 	t.Parallel()
-	endpoints := &corev1.Endpoints{Subsets: []corev1.EndpointSubset{{
+	endpoints := &corev1.Endpoints{Subsets: []corev1.EndpointSubset{{ //nolint:staticcheck // what vm-operator writes
 		Addresses:         []corev1.EndpointAddress{{IP: "10.244.0.34"}},
 		NotReadyAddresses: []corev1.EndpointAddress{{IP: "10.244.0.35"}},
 		Ports:             []corev1.EndpointPort{{Name: "https", Port: 31443, Protocol: corev1.ProtocolTCP}, {Name: "dns", Port: 30053, Protocol: corev1.ProtocolUDP}},

@@ -141,7 +141,7 @@ func (b *balancer) moves(svc *corev1.Service) bool {
 // wanted is the address that the Service asks for; invalid when any will do. It
 // reports false when the Service names a pool that does not exist.
 func (b *balancer) wanted(svc *corev1.Service) (netip.Addr, bool) {
-	name := svc.Spec.LoadBalancerIP //nolint:staticcheck // NCP reads it (NCP documentation, LoadBalancer services)
+	name := svc.Spec.LoadBalancerIP // NCP reads it (NCP documentation, services of type LoadBalancer)
 	if name == "" || name == b.pool {
 		return netip.Addr{}, true
 	}

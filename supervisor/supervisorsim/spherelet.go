@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -175,9 +176,7 @@ func (s *spherelet) write(ctx context.Context, pod *corev1.Pod, change map[strin
 	if len(subresources) > 0 {
 		patch["status"] = change
 	} else {
-		for field, value := range change {
-			metadata[field] = value
-		}
+		maps.Copy(metadata, change)
 	}
 	data, err := json.Marshal(patch)
 	if err != nil {
