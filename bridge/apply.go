@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"context"
+	"errors"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/viaduct-sdk/viaduct"
+)
+
+// Apply writes and never decides: it carries out the steps of a plan in their
+// order and stops at the first that fails. Each write is bound to what the plan
+// saw, so that an object that changed in between is a conflict and stays as it
+// is.
+
+// absentVersion makes a server-side apply create and never change. An API
+// server compares a resource version in the request with that of the stored
+// object and ignores it when there is none; no stored object has version 1,
+// which etcd gives to an empty store.
+const absentVersion = "1"
+
+// attempts is how often a plan that met a conflict is made anew.
+const attempts = 5
+
+// reconcile plans and applies, again from the start when something changed
+// between the two. It returns the objects that were written.
+func (c *Cluster) reconcile(ctx context.Context, o *commonOptions, plan func(context.Context) (Plan, error)) (written, error) {
+	for attempt := 1; ; attempt++ {
+		p, err := plan(ctx)
+		if err != nil || o.dryRun {
+			return nil, err
+		}
+		w, err := c.apply(ctx, p, o)
+		if err == nil || attempt == attempts || !errors.Is(err, viaduct.ErrConflict) {
+			return w, err
+		}
+	}
+}
+
+// written holds the objects that apply wrote, as the server returned them.
+type written map[ObjectRef]*unstructured.Unstructured
+
+func (c *Cluster) apply(ctx context.Context, p Plan, o *commonOptions) (written, error) {
+	w := make(written, len(p.Steps))
+	for i, step := range p.Steps {
+		if err := c.do(ctx, step, w); err != nil {
+			return w, &ApplyError{Done: p.Steps[:i], Failed: step, Pending: p.Steps[i+1:], Err: kubeError(err)}
+		}
+		o.report(step.Object, string(step.Action)+"d: "+step.Reason)
+	}
+	return w, nil
+}
+
+func (c *Cluster) do(ctx context.Context, s Step, w written) error {
+	client := c.resource(s.Object.APIVersion, s.Object.Kind, s.Object.Namespace)
+	if s.Action == ActionDelete {
+		background := metav1.DeletePropagationBackground
+		err := client.Delete(ctx, s.Object.Name, metav1.DeleteOptions{
+			Preconditions:     &metav1.Preconditions{UID: &s.uid, ResourceVersion: &s.resourceVersion},
+			PropagationPolicy: &background,
+		})
+		if apierrors.IsNotFound(err) {
+			return nil // somebody was faster
+		}
+		return err
+	}
+	obj := s.After.DeepCopy()
+	adoptByOwner(obj, s.Object, w)
+	if s.Action == ActionCreate {
+		obj.SetResourceVersion(absentVersion)
+	} else {
+		obj.SetUID(s.uid)
+		obj.SetResourceVersion(s.resourceVersion)
+	}
+	stored, err := client.Apply(ctx, s.Object.Name, obj, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if err != nil {
+		return err
+	}
+	w[s.Object] = stored
+	return nil
+}
+
+// adoptByOwner fills in the UID of owners that an earlier step created.
+func adoptByOwner(obj *unstructured.Unstructured, ref ObjectRef, w written) {
+	owners := obj.GetOwnerReferences()
+	for i, o := range owners {
+		if o.UID != "" {
+			continue
+		}
+		created, ok := w[ObjectRef{Cluster: ref.Cluster, APIVersion: o.APIVersion, Kind: o.Kind, Namespace: ref.Namespace, Name: o.Name}]
+		if ok {
+			owners[i].UID = created.GetUID()
+		}
+	}
+	if len(owners) > 0 {
+		obj.SetOwnerReferences(owners)
+	}
+}

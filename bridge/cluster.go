@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/viaduct-sdk/viaduct"
+)
+
+// Cluster is a Kubernetes cluster at one end of the bridge: a Supervisor, a TK
+// cluster or any other. It is immutable and safe for concurrent use.
+type Cluster struct {
+	name    string
+	objects dynamic.Interface
+	nsx     LoadBalancers
+}
+
+// ClusterOption changes how [NewCluster] sets a cluster up.
+type ClusterOption func(*Cluster)
+
+// WithNSX lets [Export] prove a VIP in NSX: virtual servers realized, pool
+// members up. Pass an *ncp.Finder for the NSX Manager behind the cluster's
+// NCP. Without it the proof is the status of the Service alone, and
+// [Exported.Proof] says so.
+func WithNSX(lb LoadBalancers) ClusterOption {
+	return func(c *Cluster) { c.nsx = lb }
+}
+
+// NewCluster makes a Cluster that speaks with the API server of config. It does
+// no I/O. The name is written on the objects that an import from this cluster
+// makes elsewhere, and tells exporters apart: keep it the same from run to run.
+// It must be a DNS label.
+//
+// The config is copied. Its rate limit is kept when it sets one; otherwise
+// requests are left to the API server's own priority and fairness.
+//
+// Errors match [viaduct.ErrInvalid].
+func NewCluster(name string, config *rest.Config, opts ...ClusterOption) (*Cluster, error) {
+	if msgs := validation.IsDNS1123Label(name); len(msgs) > 0 {
+		return nil, fmt.Errorf("bridge: cluster name %q: %s: %w", name, msgs[0], viaduct.ErrInvalid)
+	}
+	if config == nil {
+		return nil, fmt.Errorf("bridge: cluster %s: no rest.Config: %w", name, viaduct.ErrInvalid)
+	}
+	config = rest.CopyConfig(config)
+	if config.QPS == 0 && config.RateLimiter == nil {
+		config.QPS = -1
+	}
+	if config.UserAgent == "" {
+		config.UserAgent = fieldManager
+	}
+	if config.WarningHandler == nil && config.WarningHandlerWithContext == nil {
+		config.WarningHandler = rest.NoWarnings{} // the default writes to standard error
+	}
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
+	}
+	c := &Cluster{name: name, objects: objects}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c, nil
+}
+
+// Name returns the name given to [NewCluster].
+func (c *Cluster) Name() string { return c.name }

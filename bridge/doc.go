@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bridge gives a Kubernetes service that runs in one cluster its native
+// DNS name in another.
+//
+//	supervisor, err := bridge.NewCluster("supervisor", supervisorConfig, bridge.WithNSX(ncp.NewFinder(nsxClient)))
+//	tkCluster, err := bridge.NewCluster("acme-fitness", tkConfig)
+//
+//	exported, err := bridge.Export(ctx, supervisor, types.NamespacedName{Namespace: "acme-data", Name: "order-postgres"})
+//	imported, err := bridge.Import(ctx, tkCluster, exported)
+//
+// From then on order-postgres.acme-data.svc.cluster.local answers in the TK
+// cluster. [Unimport] and [Unexport] take everything back.
+//
+// # How it works
+//
+// [Export] sees to it that the Service has a virtual address: a Service of type
+// LoadBalancer has one, others get a companion. It waits until NSX serves the
+// address, and returns [Exported], a small JSON document. [Import] needs nothing
+// but that document: it writes a Service without a selector and an EndpointSlice
+// that holds the address. Names, cluster IPs and forwarding are the importing
+// cluster's own DNS and kube-proxy. Nothing of Viaduct runs in the data path, and
+// nothing is installed in either cluster.
+//
+// # What it writes, and what it leaves alone
+//
+// Each verb observes, plans and applies. [PlanExport] and [PlanImport], or the
+// option [WithDryRun], stop after the plan. Writes are server-side applies with
+// the field manager "viaduct", bound to what was observed: an object that
+// changed in between, or appeared, is left as it is and planned anew.
+//
+// What Viaduct made carries the labels app.kubernetes.io/managed-by,
+// viaduct-sdk.github.io/role and viaduct-sdk.github.io/id and the annotation
+// viaduct-sdk.github.io/source. The id binds the marks to the object's own name,
+// so that a copy of them makes no other object Viaduct's. What does not carry
+// them is never changed and never deleted; a name that is taken by such an
+// object is refused with [viaduct.ErrNotOwned].
+//
+// # Errors and retries
+//
+// All verbs are idempotent and can be cut off anywhere: call again, and they
+// carry on. A conflict is planned anew five times; other errors are returned,
+// and [Retryable] tells which of them are worth another call later. Errors are
+// [*Error], with the Service and the cluster, and [*ApplyError], with the steps
+// done and pending; they match the sentinels of package viaduct.
+//
+// # Permissions
+//
+// The exporting side reads, patches and deletes Services; the importing side
+// Services and EndpointSlices. Reading namespaces is used for clearer errors
+// where it is allowed.
+//
+// # Versions
+//
+// The clusters need server-side apply (generally available since Kubernetes
+// 1.22), the importing one discovery.k8s.io/v1 (since 1.21).
+package bridge

@@ -1,0 +1,202 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/viaduct-sdk/viaduct"
+)
+
+// Plan is pure: values in, a Plan out.
+
+// exportPlan is a plan and what it will have made.
+type exportPlan struct {
+	Plan
+	source Source
+	// vipService is the Service that gets the VIP.
+	vipService types.NamespacedName
+	ports      []Port
+}
+
+// companionOf names the LoadBalancer Service beside an exported one.
+func companionOf(name types.NamespacedName) types.NamespacedName {
+	const suffix = "-viaduct"
+	if len(name.Name)+len(suffix) <= validation.DNS1035LabelMaxLength {
+		name.Name += suffix
+		return name
+	}
+	short := hash(name.Name)
+	keep := validation.DNS1035LabelMaxLength - len(suffix) - len(short) - 1
+	name.Name = name.Name[:keep] + "-" + short + suffix
+	return name
+}
+
+// planExport makes the Service reachable from outside: as it is when it is a
+// load balancer, through a companion otherwise.
+func planExport(cluster string, name types.NamespacedName, o exportObserved) (exportPlan, error) {
+	refuse := func(err error, reason, hint string) (exportPlan, error) {
+		return exportPlan{}, &Error{Op: "export", Cluster: cluster, Object: name, Reason: reason, Hint: hint, Err: err}
+	}
+	if reason, hint, err := exportable(name, o); err != nil {
+		return refuse(err, reason, hint)
+	}
+	p := exportPlan{
+		source:     Source{Cluster: cluster, Namespace: name.Namespace, Name: name.Name, UID: o.service.UID},
+		vipService: name,
+		ports:      portsOf(o.service.Service),
+	}
+	companion := companionOf(name)
+	ours := ownCompanion(name, o.companion)
+	if o.service.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		if ours {
+			p.Steps = remove(cluster, o.companion.object, "Service "+name.String()+" is a load balancer itself now")
+		}
+		return p, nil
+	}
+	if o.companion.live != nil && !ours {
+		return refuse(viaduct.ErrNotOwned,
+			fmt.Sprintf("the companion's name is taken by Service %s, which belongs to %s", companion, owner(o.companion.live)),
+			"rename or delete that Service")
+	}
+	if o.companion.live != nil && o.companion.DeletionTimestamp != nil {
+		return refuse(viaduct.ErrConflict, fmt.Sprintf("its companion %s is being deleted", companion), "export again when it is gone")
+	}
+	p.vipService = companion
+	want, err := companionService(p.source, companion, o.service.Service)
+	if err != nil {
+		return refuse(viaduct.ErrInvalid, err.Error(), "")
+	}
+	p.Steps = converge(cluster, o.companion.object, want, "gives Service "+name.String()+" a virtual server")
+	return p, nil
+}
+
+// exportable returns why a Service cannot be exported, what to do, and an error
+// when it cannot.
+func exportable(name types.NamespacedName, o exportObserved) (reason, hint string, err error) {
+	if o.namespaceMissing {
+		return "there is no such namespace", "check the cluster and the spelling", viaduct.ErrNotFound
+	}
+	if o.service.live == nil {
+		return "there is no such Service", "check the cluster and the spelling", viaduct.ErrNotFound
+	}
+	if m, ok := readMark(o.service.live, name); ok {
+		if m.role == roleImport {
+			return "the Service is itself an import of " + m.source.String(), "export the original", viaduct.ErrInvalid
+		}
+		return "the Service is the companion of " + m.source.Name, "export that one", viaduct.ErrInvalid
+	}
+	spec := o.service.Spec
+	switch {
+	case o.service.DeletionTimestamp != nil:
+		return "the Service is being deleted", "", viaduct.ErrConflict
+	case spec.Type == corev1.ServiceTypeExternalName:
+		return "the Service is of type ExternalName: it is a DNS alias and has nothing behind it", "export what it points at", viaduct.ErrUnsupported
+	case spec.ClusterIP == corev1.ClusterIPNone:
+		return "the Service is headless: its clients want each pod's own address, and a virtual address cannot give that", "export a Service with a cluster IP", viaduct.ErrUnsupported
+	case len(spec.Ports) == 0:
+		return "the Service has no ports", "add the ports to be served", viaduct.ErrInvalid
+	case len(spec.Selector) == 0:
+		return "the Service has no selector: its endpoints are kept by hand, and NSX would have no pool members", "add a selector, or import it from where its pods run", viaduct.ErrUnsupported
+	}
+	for _, p := range spec.Ports {
+		if p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP && p.Protocol != "" {
+			return fmt.Sprintf("port %d is %s, and NSX virtual servers carry TCP and UDP", p.Port, p.Protocol), "", viaduct.ErrUnsupported
+		}
+	}
+	return "", "", nil
+}
+
+// planUnexport removes the companion, if there is one of ours.
+func planUnexport(cluster string, name types.NamespacedName, o exportObserved) Plan {
+	if !ownCompanion(name, o.companion) {
+		return Plan{}
+	}
+	return Plan{Steps: remove(cluster, o.companion.object, "Service "+name.String()+" is no longer exported")}
+}
+
+// ownCompanion reports whether an observed Service is the companion that
+// Viaduct made for name.
+func ownCompanion(name types.NamespacedName, companion service) bool {
+	if companion.live == nil {
+		return false
+	}
+	m, ok := readMark(companion.live, companionOf(name))
+	return ok && m.role == roleCompanion && m.source.Namespace == name.Namespace && m.source.Name == name.Name
+}
+
+// companionService renders the LoadBalancer Service with the original's
+// selector and ports. The original owns it, so that Kubernetes collects it, and
+// NCP its virtual servers, when the original goes.
+func companionService(source Source, companion types.NamespacedName, original *corev1.Service) (*unstructured.Unstructured, error) {
+	m := mark{role: roleCompanion, source: source, target: companion}
+	spec := applycorev1.ServiceSpec().
+		WithType(corev1.ServiceTypeLoadBalancer).
+		WithSelector(original.Spec.Selector)
+	for _, p := range sortedPorts(original) {
+		port := applycorev1.ServicePort().
+			WithProtocol(cmp.Or(p.Protocol, corev1.ProtocolTCP)).
+			WithPort(p.Port).
+			WithTargetPort(p.TargetPort)
+		if p.Name != "" {
+			port.WithName(p.Name)
+		}
+		if p.AppProtocol != nil {
+			port.WithAppProtocol(*p.AppProtocol)
+		}
+		spec.WithPorts(port)
+	}
+	if original.Spec.IPFamilyPolicy != nil {
+		spec.WithIPFamilyPolicy(*original.Spec.IPFamilyPolicy).WithIPFamilies(original.Spec.IPFamilies...)
+	}
+	if original.Spec.PublishNotReadyAddresses {
+		spec.WithPublishNotReadyAddresses(true)
+	}
+	return render(applycorev1.Service(companion.Name, companion.Namespace).
+		WithLabels(m.labels()).
+		WithAnnotations(m.annotations()).
+		WithOwnerReferences(ownedBy(original.Name, original.UID)).
+		WithSpec(spec))
+}
+
+// ownedBy refers to a Service as the owner of what Viaduct makes for it.
+func ownedBy(name string, uid types.UID) *applymetav1.OwnerReferenceApplyConfiguration {
+	return applymetav1.OwnerReference().
+		WithAPIVersion("v1").
+		WithKind(kindService).
+		WithName(name).
+		WithUID(uid).
+		WithController(true).
+		WithBlockOwnerDeletion(false)
+}
+
+// portsOf returns the ports of a Service as an exported document holds them.
+func portsOf(s *corev1.Service) []Port {
+	ports := make([]Port, 0, len(s.Spec.Ports))
+	for _, p := range sortedPorts(s) {
+		port := Port{Name: p.Name, Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Port: p.Port}
+		if p.AppProtocol != nil {
+			port.AppProtocol = *p.AppProtocol
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func sortedPorts(s *corev1.Service) []corev1.ServicePort {
+	ports := slices.Clone(s.Spec.Ports)
+	slices.SortFunc(ports, func(a, b corev1.ServicePort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return ports
+}

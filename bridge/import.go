@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/viaduct-sdk/viaduct"
+)
+
+// Imported is what [Import] made.
+type Imported struct {
+	Cluster   string    `json:"cluster"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+	// ClusterIPs are the addresses that the name resolves to in the importing
+	// cluster; empty in a dry run.
+	ClusterIPs []netip.Addr `json:"clusterIPs"`
+	// Addresses are the virtual addresses that it leads to.
+	Addresses []netip.Addr `json:"addresses"`
+	Ports     []Port       `json:"ports"`
+
+	plan Plan
+}
+
+// Plan returns what [Import] did, or would have done in a dry run.
+func (i *Imported) Plan() Plan { return i.plan }
+
+// Import gives an exported service its native name in another cluster: a
+// Service without a selector, of the same name in the namespace of the same
+// name, and an EndpointSlice that holds the virtual address. Clients there look
+// up name.namespace.svc as if the service were local. The namespace must exist.
+//
+// The Service owns the slice: deleting the Service takes the slice along even
+// if Viaduct never runs again.
+//
+// Import is idempotent: importing again writes nothing; importing a newer
+// document of the same service changes what differs. Cut off at any point and
+// called again it carries on.
+//
+// Errors match [viaduct.ErrInvalid] when the document is damaged or this is the
+// cluster that exported it; [viaduct.ErrUnsupported] when the document is of a
+// newer version, or the cluster lacks discovery.k8s.io/v1; [viaduct.ErrNotFound]
+// when the namespace does not exist; [viaduct.ErrNotOwned] when the name is
+// taken by a Service or slice that Viaduct did not make; [viaduct.ErrExists]
+// when it is the import of another service. In all these cases nothing was
+// written.
+func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) (*Imported, error) {
+	o := newImportOptions(opts)
+	if e == nil {
+		return nil, fmt.Errorf("bridge: import into cluster %s: no exported document: %w", c.name, viaduct.ErrInvalid)
+	}
+	target := targetOf(e)
+	if err := e.validate(); err != nil {
+		return nil, c.wrap("import", target, err)
+	}
+	var first Plan
+	var observed importObserved
+	w, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+		var err error
+		if observed, err = c.observeImport(ctx, target); err != nil {
+			return Plan{}, err
+		}
+		p, err := planImport(c.name, e, observed)
+		if first.Empty() {
+			first = p
+		}
+		return p, err
+	})
+	if err != nil {
+		return nil, c.wrap("import", target, err)
+	}
+	return c.imported(target, e, observed.service, w, first)
+}
+
+// imported describes the import from the Service as written, or as observed
+// when there was nothing to write.
+func (c *Cluster) imported(target types.NamespacedName, e *Exported, s service, w written, p Plan) (*Imported, error) {
+	i := &Imported{
+		Cluster: c.name, Namespace: target.Namespace, Name: target.Name,
+		Addresses: sortedAddresses(e.Addresses), Ports: e.sortedPorts(), plan: p,
+	}
+	ref := ObjectRef{Cluster: c.name, APIVersion: "v1", Kind: kindService, Namespace: target.Namespace, Name: target.Name}
+	if stored, ok := w[ref]; ok {
+		var err error
+		if s, err = serviceOf(stored); err != nil {
+			return nil, c.wrap("import", target, err)
+		}
+	}
+	if s.live == nil {
+		return i, nil // a dry run
+	}
+	i.UID = s.UID
+	for _, ip := range s.Spec.ClusterIPs {
+		address, err := netip.ParseAddr(ip)
+		if err != nil {
+			return nil, c.wrap("import", target, fmt.Errorf("cluster IP %q: %w", ip, viaduct.ErrInvalid))
+		}
+		i.ClusterIPs = append(i.ClusterIPs, address)
+	}
+	return i, nil
+}
+
+// PlanImport returns what [Import] would write, and writes nothing. Errors are
+// those of Import.
+func PlanImport(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) (Plan, error) {
+	imported, err := Import(ctx, c, e, slices.Concat(opts, []ImportOption{WithDryRun()})...)
+	if err != nil {
+		return Plan{}, err
+	}
+	return imported.Plan(), nil
+}
+
+// Unimport removes an import: its slices first, then the Service. It returns
+// what was done, or in a dry run what would be.
+//
+// A name that is not an import, because it does not exist or belongs to
+// somebody else, is no error: it is left alone and the plan is empty.
+func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ImportOption) (Plan, error) {
+	o := newImportOptions(opts)
+	var first Plan
+	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+		observed, err := c.observeImport(ctx, service)
+		if err != nil {
+			return Plan{}, err
+		}
+		p := planUnimport(c.name, service, observed)
+		if first.Empty() {
+			first = p
+		}
+		return p, nil
+	})
+	if err != nil {
+		return Plan{}, c.wrap("unimport", service, err)
+	}
+	return first, nil
+}

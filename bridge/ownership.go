@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bridge
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// fieldManager is the field manager of every write.
+const fieldManager = "viaduct"
+
+// Labels and annotations by which an object says that Viaduct made it, and for
+// what.
+const (
+	labelManagedBy   = "app.kubernetes.io/managed-by"
+	labelRole        = "viaduct-sdk.github.io/role"
+	labelID          = "viaduct-sdk.github.io/id"
+	annotationSource = "viaduct-sdk.github.io/source"
+)
+
+// A role is what an object of ours is for.
+type role string
+
+const (
+	roleCompanion role = "companion" // LoadBalancer Service beside an exported one
+	roleImport    role = "import"    // Service and slices of an import
+)
+
+// Source names the Service that was exported.
+type Source struct {
+	// Cluster is the name that the exporting cluster has in [NewCluster].
+	Cluster   string    `json:"cluster"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+}
+
+// String returns "cluster/namespace/name".
+func (s Source) String() string { return s.Cluster + "/" + s.Namespace + "/" + s.Name }
+
+// sameService reports whether two sources are the same Service by name. The
+// UID is left out: a Service that was deleted and made again is still the same
+// export.
+func (s Source) sameService(o Source) bool { return s.String() == o.String() }
+
+// mark is the ownership that is written on an object of ours.
+type mark struct {
+	role   role
+	source Source
+	// target is the Service that the object exists for: the companion itself,
+	// or the importing Service, of which the slices are part.
+	target types.NamespacedName
+}
+
+// id binds an object to its target and its source, so that a copy of its labels
+// elsewhere does not make that object ours. The exporting cluster's name is not
+// part of a companion's id: the companion lives in that cluster whatever the
+// caller names it.
+func (m mark) id() string {
+	from := m.source
+	from.UID = ""
+	if m.role == roleCompanion {
+		from.Cluster = ""
+	}
+	return hash(string(m.role), m.target.String(), from.String())
+}
+
+func (m mark) labels() map[string]string {
+	return map[string]string{
+		labelManagedBy: fieldManager,
+		labelRole:      string(m.role),
+		labelID:        m.id(),
+	}
+}
+
+func (m mark) annotations() map[string]string {
+	source, err := json.Marshal(m.source)
+	if err != nil {
+		source = nil // four strings always marshal
+	}
+	return map[string]string{annotationSource: string(source)}
+}
+
+// readMark returns the mark of an object that exists for target, and whether it
+// has a valid one: only then is the object ours.
+func readMark(obj metav1.Object, target types.NamespacedName) (mark, bool) {
+	m := mark{role: role(obj.GetLabels()[labelRole]), target: target}
+	if err := json.Unmarshal([]byte(obj.GetAnnotations()[annotationSource]), &m.source); err != nil {
+		return mark{}, false
+	}
+	return m, m.role != "" && obj.GetLabels()[labelID] == m.id()
+}
+
+// owner names who seems to own an object that is not ours, for an error.
+func owner(obj metav1.Object) string {
+	if ref := metav1.GetControllerOf(obj); ref != nil {
+		return ref.Kind + " " + ref.Name
+	}
+	for _, f := range obj.GetManagedFields() {
+		if f.Subresource == "" && f.Manager != fieldManager {
+			return "field manager " + f.Manager
+		}
+	}
+	return cmp.Or(obj.GetLabels()[labelManagedBy], "somebody else")
+}
+
+// hash returns ten characters that are good in a name and a label value.
+func hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:10]
+}
