@@ -118,13 +118,14 @@ func newSubnet(prefix netip.Prefix, path string) *subnet {
 	return &subnet{prefix: prefix, path: path, pods: newAddressPool(prefix, prefix.Addr().Next())}
 }
 
-// ensure makes the network of a namespace and returns a copy of it. It changes
-// nothing when all is there. The error is errGone after remove.
-func (n *networks) ensure(ctx context.Context, uid, namespace string) (network, error) {
+// ensure makes the network of a namespace and returns NCP's annotations for the
+// namespace. It changes nothing when all is there. The error is errGone after
+// remove.
+func (n *networks) ensure(ctx context.Context, uid, namespace string) (map[string]string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.gone[uid] {
-		return network{}, errGone
+		return nil, errGone
 	}
 	net := n.byUID[uid]
 	if net == nil {
@@ -132,28 +133,39 @@ func (n *networks) ensure(ctx context.Context, uid, namespace string) (network, 
 		n.byUID[uid] = net
 	}
 	if err := n.ensureRouter(net); err != nil {
-		return network{}, fmt.Errorf("supervisorsim: tier-1 gateway of namespace %q: %w", namespace, err)
+		return nil, fmt.Errorf("supervisorsim: tier-1 gateway of namespace %q: %w", namespace, err)
 	}
 	if len(net.subnets) == 0 {
 		if err := n.grow(net); err != nil {
-			return network{}, fmt.Errorf("supervisorsim: subnet of namespace %q: %w", namespace, err)
+			return nil, fmt.Errorf("supervisorsim: subnet of namespace %q: %w", namespace, err)
 		}
 	}
 	for i := range net.subnets {
 		if err := n.ensureSegment(ctx, net, i); err != nil {
-			return network{}, fmt.Errorf("supervisorsim: segment of namespace %q: %w", namespace, err)
+			return nil, fmt.Errorf("supervisorsim: segment of namespace %q: %w", namespace, err)
 		}
 	}
 	if err := n.ensureBaseline(net); err != nil {
-		return network{}, fmt.Errorf("supervisorsim: firewall policy of namespace %q: %w", namespace, err)
+		return nil, fmt.Errorf("supervisorsim: firewall policy of namespace %q: %w", namespace, err)
 	}
-	c := *net
-	c.subnets = slices.Clone(net.subnets)
-	return c, nil
+	return n.annotations(net), nil
 }
 
-// get returns the path of a namespace's tier-1 gateway, or errGone when it has
-// no network. The caller holds the lock for as long as it relies on the answer.
+// annotations are NCP's annotations on the namespace of a network.
+func (n *networks) annotations(net *network) map[string]string {
+	all := map[string]string{
+		annotationRouter:       net.router(),
+		annotationSNAT:         net.snat.String(),
+		annotationExternalPool: n.pool,
+	}
+	for i, s := range net.subnets {
+		all[fmt.Sprintf(annotationLogicalSwitch, i)] = s.logicalSwitch
+		all[fmt.Sprintf(annotationSubnet, i)] = s.prefix.String()
+	}
+	return all
+}
+
+// get returns the network of a namespace, or errGone when it has none. The caller holds the lock for as long as it relies on the answer.
 func (n *networks) get(uid string) (*network, error) {
 	if net := n.byUID[uid]; net != nil {
 		return net, nil

@@ -102,12 +102,12 @@ func (s *Simulator) createNamespace(ctx context.Context, name string) (*corev1.N
 
 // equip gives a namespace its network, and the annotations that say so.
 func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
-	net, err := s.nets.ensure(ctx, string(ns.UID), ns.Name)
+	annotations, err := s.nets.ensure(ctx, string(ns.UID), ns.Name)
 	if err != nil {
 		return err
 	}
 	missing := map[string]string{}
-	for name, value := range networkAnnotations(net, s.nets.pool) {
+	for name, value := range annotations {
 		if ns.Annotations[name] != value {
 			missing[name] = value
 		}
@@ -124,20 +124,6 @@ func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
 		return fmt.Errorf("supervisorsim: annotate namespace %q: %w", ns.Name, err)
 	}
 	return nil
-}
-
-// networkAnnotations are NCP's annotations on the namespace of a network.
-func networkAnnotations(net network, pool string) map[string]string {
-	all := map[string]string{
-		annotationRouter:       net.router(),
-		annotationSNAT:         net.snat.String(),
-		annotationExternalPool: pool,
-	}
-	for i, s := range net.subnets {
-		all[fmt.Sprintf(annotationLogicalSwitch, i)] = s.logicalSwitch
-		all[fmt.Sprintf(annotationSubnet, i)] = s.prefix.String()
-	}
-	return all
 }
 
 // reconcileNamespace is NCP's part: it completes the network of a namespace
