@@ -47,6 +47,12 @@ func (c *call) object() (map[string]any, error) { return decodeObject(c.sent) }
 
 func (c *call) flag(name string) bool { return c.query.Get(name) == "true" }
 
+// unsimulated notes that the request asks for what this simulator lacks.
+func (c *call) unsimulated() error {
+	c.s.unsimulated[c.r.Method+" "+c.r.URL.Path] = true
+	return unsimulated(c.r.Method, c.r.URL.Path)
+}
+
 // txn returns a transaction in the caller's name.
 func (c *call) txn() *txn {
 	return &txn{
@@ -95,6 +101,11 @@ func (s *Server) newRoutes() []route {
 	all = append(all, realizationRoutes()...)
 	all = append(all, searchRoutes()...)
 	all = append(all, networkRoutes()...)
+	all = append(all, hierarchyRoutes()...)
+	all = append(all, firewallRoutes()...)
+	all = append(all, inventoryRoutes()...)
+	all = append(all, expressionRoutes()...)
+	all = append(all, mpRoutes()...)
 	return all
 }
 

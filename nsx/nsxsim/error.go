@@ -73,21 +73,22 @@ func statusName(status int) string {
 
 // The codes that clients act upon.
 const (
-	codeUnauthorized     = 403
-	codeXSRF             = 98
-	codeRate             = 102
-	codeStaleManager     = 206
-	codeMissingManager   = 202
-	codeField            = 255
-	codeJSON             = 287
-	codeMissing          = 600
-	codeInvalidPath      = 500012
-	codeReferenced       = 500030
-	codePendingDelete    = 500045
-	codeOverlap          = 500105
-	codeExists           = 500127
-	codeSegmentHasVIFs   = 503040
-	codeSearchIncomplete = 60514
+	codeUnauthorized   = 403
+	codeXSRF           = 98
+	codeRate           = 102
+	codeStaleManager   = 206
+	codeMissingManager = 202
+	codeInUseManager   = 226 // a guess: no public source tells
+	codeField          = 255
+	codeJSON           = 287
+	codeMissing        = 600
+	codeInvalidPath    = 500012
+	codeReferenced     = 500030
+	codePendingDelete  = 500045
+	codeOverlap        = 500105
+	codeExists         = 500127
+	codeSegmentHasVIFs = 503040
+	codeSearchPage     = 60576
 )
 
 func badRequest(code int, module, format string, args ...any) *apiError {

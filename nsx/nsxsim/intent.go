@@ -35,9 +35,19 @@ func getIntent(c *call) (any, error) {
 	return c.s.render(o), nil
 }
 
-// render returns the object as GET and lists show it.
+// render returns the object as GET shows it.
 func (s *Server) render(o *object) json.RawMessage {
+	if o.kind.inline {
+		return s.withRules(o)
+	}
+	return s.listed(o)
+}
+
+// listed returns the object as lists and searches show it.
+func (s *Server) listed(o *object) json.RawMessage {
 	switch {
+	case o.kind == nil || !o.deleted.IsZero():
+		return o.raw
 	case s.switches.HideAllocatedIP && o.chosen:
 		body := maps.Clone(o.body)
 		delete(body, "allocation_ip")
@@ -132,8 +142,10 @@ func (s *Server) notFound(path string) *apiError {
 	return err
 }
 
-func (s *Server) missingParent(path string) *apiError {
-	if s.switches.MissingParentNotFound {
+// missingPath is the answer to a request that names an object that does not
+// exist, other than by its URL.
+func (s *Server) missingPath(path string) *apiError {
+	if s.switches.MissingPathNotFound {
 		return s.notFound(path)
 	}
 	return invalidPath(path)

@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // The codes of the alarms that allocating addresses raises.
@@ -134,43 +135,54 @@ func (*Server) subnetRanges(o *object) []addressRange {
 	return []addressRange{r}
 }
 
-// carve takes the first free network of the wanted size out of the block.
+// carve takes a network of the wanted size out of the block.
 func (t *txn) carve(o *object) error {
-	size := o.number("size")
-	if size < 2 || bits.OnesCount64(uint64(size)) != 1 {
-		return invalidField("size %d is not a power of two", size)
-	}
 	if old := t.s.intent.objects[o.path]; old != nil && old.text("cidr") != "" {
 		o.body["cidr"] = old.text("cidr")
 		return nil
 	}
 	block := t.s.intent.objects[o.text("ip_block_path")]
 	if block == nil {
-		return invalidPath(o.text("ip_block_path"))
+		return t.s.missingPath(o.text("ip_block_path"))
 	}
 	within, err := netip.ParsePrefix(block.text("cidr"))
 	if err != nil {
 		return invalidField("cidr %s is not a network", block.text("cidr"))
 	}
+	network, ok, err := firstFree(within, o.number("size"), t.s.carved(block.path))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		o.failure = &realization{
+			state: stateError, code: codeBlockExhausted,
+			message: fmt.Sprintf("IP block %s has no free subnet of size %d.", block.path, o.number("size")),
+		}
+		return nil
+	}
+	first := network.Addr().Next().String()
+	o.body["cidr"], o.body["start_ip"] = network.String(), first
+	if o.flag("auto_assign_gateway", true) {
+		o.body["gateway_address"] = first
+	}
+	return nil
+}
+
+// firstFree returns the first network of the size within a larger one that
+// overlaps none of those taken.
+func firstFree(within netip.Prefix, size int64, taken []netip.Prefix) (netip.Prefix, bool, error) {
+	if size < 2 || bits.OnesCount64(uint64(size)) != 1 {
+		return netip.Prefix{}, false, invalidField("size %d is not a power of two", size)
+	}
 	length := within.Addr().BitLen() - bits.TrailingZeros64(uint64(size))
-	taken := t.s.carved(block.path)
 	for at := within.Masked().Addr(); within.Contains(at) && length >= within.Bits(); {
 		network := netip.PrefixFrom(at, length)
 		if !slices.ContainsFunc(taken, network.Overlaps) {
-			o.body["cidr"] = network.String()
-			o.body["start_ip"] = network.Addr().Next().String()
-			if o.flag("auto_assign_gateway", true) {
-				o.body["gateway_address"] = network.Addr().Next().String()
-			}
-			return nil
+			return network, true, nil
 		}
 		at = last(network).Next()
 	}
-	o.failure = &realization{
-		state: stateError, code: codeBlockExhausted,
-		message: fmt.Sprintf("IP block %s has no free subnet of size %d.", block.path, size),
-	}
-	return nil
+	return netip.Prefix{}, false, nil
 }
 
 // carved returns the networks that pools have taken out of the block.
@@ -208,7 +220,7 @@ func checkAllocation(t *txn, o *object) error {
 		}
 		return nil
 	}
-	ip, ok := t.s.free(pool, used)
+	ip, ok := freeIn(t.s.poolRanges(pool), used)
 	if !ok {
 		o.failure = &realization{
 			state: stateError, code: codePoolExhausted,
@@ -226,6 +238,11 @@ func (s *Server) allocated(pool, path string) map[netip.Addr]bool {
 	used := map[netip.Addr]bool{}
 	for _, o := range s.intent.in(pool + "/ip-allocations") {
 		if ip, err := netip.ParseAddr(o.text("allocation_ip")); err == nil && o.path != path && o.failure == nil {
+			used[ip] = true
+		}
+	}
+	for ip, until := range s.released[pool] {
+		if s.now().Before(until) {
 			used[ip] = true
 		}
 	}
@@ -249,9 +266,9 @@ func (s *Server) poolHas(pool string, ip netip.Addr) bool {
 	return slices.ContainsFunc(s.poolRanges(pool), func(r addressRange) bool { return r.contains(ip) })
 }
 
-// free returns the first address of the pool that is not used.
-func (s *Server) free(pool string, used map[netip.Addr]bool) (netip.Addr, bool) {
-	for _, r := range s.poolRanges(pool) {
+// freeIn returns the first address of the ranges that is not used.
+func freeIn(ranges []addressRange, used map[netip.Addr]bool) (netip.Addr, bool) {
+	for _, r := range ranges {
 		for ip := r.first; r.contains(ip); ip = ip.Next() {
 			if !used[ip] {
 				return ip, true
@@ -279,4 +296,19 @@ func (s *Server) usage(pool *object) map[string]any {
 		"total_ips": total, "available_ips": total - int64(allocated),
 		"allocated_ip_allocations": allocated, "requested_ip_allocations": requested,
 	}
+}
+
+// release keeps the address of a deleted allocation from being used at once.
+func (t *txn) release(o *object) {
+	delay := t.s.switches.AddressReleaseDelay
+	ip, err := netip.ParseAddr(o.text("allocation_ip"))
+	if delay <= 0 || err != nil || o.failure != nil || o.text("resource_type") != "IpAddressAllocation" {
+		return
+	}
+	pool := parentPath(o.path)
+	if t.s.released[pool] == nil {
+		t.s.released[pool] = map[netip.Addr]time.Time{}
+	}
+	t.s.released[pool][ip] = t.now.Add(delay)
+	t.undo = append(t.undo, func() { delete(t.s.released[pool], ip) })
 }

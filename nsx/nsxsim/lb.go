@@ -28,7 +28,8 @@ type memberKey struct{ pool, ip string }
 
 // SetMemberStatus sets what the load balancer's health check finds of the
 // member with the address in the pool at poolPath: UP, which is the default,
-// DOWN, UNUSED or UNKNOWN. The pool need not exist yet.
+// DOWN, UNUSED or UNKNOWN. The pool need not exist yet. A pool of the Manager
+// API has the path /loadbalancer/pools/<id>.
 func (s *Server) SetMemberStatus(poolPath, ip, status string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,7 +238,7 @@ func (s *Server) members(pool *object) []member {
 }
 
 func (s *Server) health(pool *object, ip string) string {
-	if !s.realized(pool) {
+	if pool.kind != nil && !s.realized(pool) {
 		return statusUnknown
 	}
 	return orDefault(s.memberStatus[memberKey{pool: pool.path, ip: ip}], statusUp)
@@ -251,6 +252,11 @@ func (s *Server) poolState(servicePath string, pool *object, members []member) s
 	}) {
 		return statusDetached
 	}
+	return s.state(pool, members)
+}
+
+// state is the pool's status, from that of its members.
+func (s *Server) state(pool *object, members []member) string {
 	if len(members) == 0 {
 		return orDefault(s.switches.EmptyPoolStatus, statusUnknown)
 	}

@@ -165,8 +165,7 @@ func (s *Server) handle(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.handler == nil {
-		s.unsimulated[c.r.Method+" "+c.r.URL.Path] = true
-		return nil, unsimulated(c.r.Method, c.r.URL.Path)
+		return nil, c.unsimulated()
 	}
 	s.purge(s.now())
 	return c.handler(c)

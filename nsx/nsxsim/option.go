@@ -44,14 +44,15 @@ type Switches struct {
 	// PatchReplaces makes PATCH of load balancer objects replace the whole
 	// object, as the API reference says, instead of merging top-level fields.
 	PatchReplaces bool
-	// MissingParentNotFound answers 404 instead of 400 (code 500012) when the
-	// parent of an object to be written does not exist.
-	MissingParentNotFound bool
+	// MissingPathNotFound answers 404 instead of 400 (code 500012) when the
+	// parent of an object to be written, or an object that it refers to, does
+	// not exist. Both have been seen.
+	MissingPathNotFound bool
 	// NotFoundCode is the error_code of a 404; 600 when zero. 500090 and 202
 	// have been seen too.
 	NotFoundCode int
 	// ProtectedStatus is the status with which a change of a protected object
-	// is refused; 403 when zero, 400 has been described too.
+	// is refused; 400 when zero, which has been seen, 403 has been described.
 	ProtectedStatus int
 	// ExpiredSessionStatus is the status for a session that ended; 403 when
 	// zero (with code 98), 401 has been described too.
@@ -61,6 +62,9 @@ type Switches struct {
 	ConcurrencyStatus int
 	// RetryAfter sends Retry-After, in seconds, with 429 and 503.
 	RetryAfter int
+	// AddressReleaseDelay keeps the address of a deleted allocation from being
+	// allocated again for that long. The API reference speaks of two minutes.
+	AddressReleaseDelay time.Duration
 	// HideAllocatedIP leaves allocation_ip out of what GET returns for an
 	// allocation whose address NSX chose, so that only the realized entity
 	// tells it.
@@ -71,6 +75,9 @@ type Switches struct {
 	// SearchCursorEnds leaves the cursor out of the last page of a search
 	// instead of sending one that equals result_count.
 	SearchCursorEnds bool
+	// SearchPageLimit refuses searches with a larger page_size, as NSX does
+	// when the page would take too many bytes; 0 means no limit.
+	SearchPageLimit int
 	// RepeatedScopeFindsNothing makes a search that names tags.scope twice
 	// find nothing, as older releases are said to do.
 	RepeatedScopeFindsNothing bool
@@ -138,7 +145,7 @@ func WithManualRealization() Option {
 
 // WithPurgeDelay sets how long a deleted object stays, marked for deletion: it
 // is found by searches, and its path can't be used again. By default objects
-// are purged at once.
+// are purged at once; real ones take about five minutes.
 func WithPurgeDelay(d time.Duration) Option {
 	return func(c *config) { c.purgeDelay = d }
 }

@@ -45,18 +45,18 @@ func (policyCursor) start(objects []*object, cursor string) (int, error) {
 	if err != nil || convErr != nil || !ok || offset < 1 {
 		return 0, invalidCursor(cursor)
 	}
-	return after(objects, path, offset), nil
+	return afterWhere(objects, offset, func(o *object) bool { return o.path == path }), nil
 }
 
 func invalidCursor(cursor string) error { return invalidField("cursor %s is not valid", cursor) }
 
-// after returns the index after the object with the path, looking first where
-// it was.
-func after(objects []*object, path string, offset int) int {
-	if offset <= len(objects) && objects[offset-1].path == path {
+// afterWhere returns the index after the object that is meant, looking first
+// where it was.
+func afterWhere(objects []*object, offset int, meant func(*object) bool) int {
+	if offset <= len(objects) && meant(objects[offset-1]) {
 		return offset
 	}
-	if i := slices.IndexFunc(objects, func(o *object) bool { return o.path == path }); i >= 0 {
+	if i := slices.IndexFunc(objects, meant); i >= 0 {
 		return i + 1
 	}
 	return min(offset, len(objects))
@@ -87,7 +87,7 @@ func (c *call) page(objects []*object, dialect cursorDialect) (any, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(c.s.render(o))
+		b.Write(c.s.listed(o))
 	}
 	b.WriteByte(']')
 	if c.query.Get("cursor") == "" {

@@ -17,9 +17,15 @@ type kind struct {
 	spawns   []string // objects beneath it that NSX makes by itself: collection/id
 	owns     bool     // deleting it deletes its children; else children refuse it
 	forced   bool     // DELETE takes ?force=true
+	single   bool     // there is one, which can't be deleted
 	readonly bool     // NSX makes them; clients can only read
+	child    string   // what the hierarchical API calls it after Child; its only type when empty
+	inline   bool     // it carries the rules beneath it
 	check    func(*txn, *object) error
 }
+
+// childName is what follows Child in the hierarchical API.
+func (k *kind) childName() string { return orDefault(k.child, k.types[0]) }
 
 // typ returns the resource type of objects that do not name theirs.
 func (k *kind) typ() string { return k.types[0] }
@@ -116,7 +122,7 @@ func loadBalancerKinds() []*kind {
 		},
 		{
 			path:  "/infra/lb-app-profiles/{lb-app-profile}",
-			types: []string{"LBFastTcpProfile", "LBFastUdpProfile", "LBHttpProfile"}, realized: "LbApplicationProfileDto", forced: true,
+			types: []string{"LBFastTcpProfile", "LBFastUdpProfile", "LBHttpProfile"}, child: "LBAppProfile", realized: "LbApplicationProfileDto", forced: true,
 		},
 		{
 			path: "/infra/lb-monitor-profiles/{lb-monitor-profile}",
@@ -124,14 +130,14 @@ func loadBalancerKinds() []*kind {
 				"LBTcpMonitorProfile", "LBUdpMonitorProfile", "LBHttpMonitorProfile", "LBHttpsMonitorProfile",
 				"LBIcmpMonitorProfile", "LBPassiveMonitorProfile",
 			},
-			realized: "LbMonitorDto", forced: true,
+			child: "LBMonitorProfile", realized: "LbMonitorDto", forced: true,
 		},
 		{
 			path: "/infra/lb-persistence-profiles/{lb-persistence-profile}",
 			types: []string{
 				"LBSourceIpPersistenceProfile", "LBCookiePersistenceProfile", "LBGenericPersistenceProfile",
 			},
-			realized: "LbPersistenceProfileDto", forced: true, defaults: `{"persistence_shared":false}`,
+			child: "LBPersistenceProfile", realized: "LbPersistenceProfileDto", forced: true, defaults: `{"persistence_shared":false}`,
 		},
 		{path: "/infra/lb-client-ssl-profiles/{lb-client-ssl-profile}", types: []string{"LBClientSslProfile"}, forced: true},
 		{path: "/infra/lb-server-ssl-profiles/{lb-server-ssl-profile}", types: []string{"LBServerSslProfile"}, forced: true},
@@ -148,7 +154,7 @@ func addressKinds() []*kind {
 		{
 			path:  "/infra/ip-pools/{ip-pool}/ip-subnets/{ip-subnet}",
 			types: []string{"IpAddressPoolStaticSubnet", "IpAddressPoolBlockSubnet"},
-			refs:  []string{"ip_block_path"}, realized: "IpBlockSubnet", check: checkSubnet,
+			child: "IpAddressPoolSubnet", refs: []string{"ip_block_path"}, realized: "IpBlockSubnet", check: checkSubnet,
 		},
 		{
 			path: "/infra/ip-pools/{ip-pool}/ip-allocations/{ip-allocation}", types: []string{"IpAddressAllocation"},
@@ -167,7 +173,7 @@ func securityKinds() []*kind {
 		},
 		{
 			path: "/infra/domains/{domain}/security-policies/{security-policy}", types: []string{"SecurityPolicy"},
-			refs: []string{"scope"}, realized: "RealizedFirewallSection", owns: true,
+			refs: []string{"scope"}, realized: "RealizedFirewallSection", owns: true, inline: true, check: checkPolicy,
 			defaults: `{"category":"Application","stateful":true,"tcp_strict":false,"locked":false,"sequence_number":0}`,
 		},
 		{
@@ -175,6 +181,10 @@ func securityKinds() []*kind {
 			refs:     []string{"scope", "source_groups", "destination_groups", "services"},
 			realized: "RealizedFirewallRule", check: checkRule,
 			defaults: `{"action":"ALLOW","direction":"IN_OUT","disabled":false,"logged":false,"ip_protocol":"IPV4_IPV6","source_groups":["ANY"],"destination_groups":["ANY"],"services":["ANY"],"profiles":["ANY"],"scope":["ANY"],"sources_excluded":false,"destinations_excluded":false,"sequence_number":0}`,
+		},
+		{
+			path: "/infra/settings/firewall/security/exclude-list", types: []string{"PolicyExcludeList"},
+			refs: []string{"members"}, single: true, defaults: `{"members":[]}`,
 		},
 		{path: "/infra/services/{service}", types: []string{"Service"}, realized: "RealizedService"},
 	}
@@ -253,8 +263,11 @@ func splitPath(path string) (collection, id string) {
 }
 
 // parentPath returns the path of the object beneath which the object at path
-// lies: two parts shorter, and /infra for the objects at the top.
+// lies: two parts shorter, and /infra for the objects at the top and settings.
 func parentPath(path string) string {
+	if strings.HasPrefix(path, "/infra/settings/") {
+		return "/infra"
+	}
 	collection, _ := splitPath(path)
 	parent, _ := splitPath(collection)
 	return parent

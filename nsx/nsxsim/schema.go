@@ -37,6 +37,12 @@ type union struct {
 	members []string
 }
 
+// managerSchemaText lists the types of the Manager API in the same way, as of
+// the release of go-vmware-nsxt.
+//
+//go:embed schema_manager.txt
+var managerSchemaText string
+
 func parseSchema(text string) *schema {
 	s := &schema{types: map[string]map[string]field{}, unions: map[string]union{}}
 	var fields map[string]field
@@ -69,6 +75,7 @@ func (s *schema) inherit(fields map[string]field) {
 		return
 	}
 	delete(fields, "")
+	s.inherit(s.types[base.name])
 	for name, f := range s.types[base.name] {
 		if _, own := fields[name]; !own {
 			fields[name] = f

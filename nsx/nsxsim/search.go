@@ -23,6 +23,14 @@ func searchIntent(c *call) (any, error) {
 
 func (c *call) search(candidates []*object) (any, error) {
 	text := c.query.Get("query")
+	if limit, size := c.s.switches.SearchPageLimit, c.query.Get("page_size"); limit > 0 {
+		if n, err := strconv.Atoi(orDefault(size, "1000")); err == nil && n > limit {
+			return nil, &apiError{
+				status: http.StatusServiceUnavailable, code: codeSearchPage, module: moduleCommon,
+				message: "The search result is too large. Reduce the page size.",
+			}
+		}
+	}
 	match, err := parseQuery(text)
 	if err != nil {
 		return nil, err

@@ -27,8 +27,9 @@ const seedText = `{
 	"/infra/services/HTTPS": {"is_default": true, "service_entries": [{"resource_type": "L4PortSetServiceEntry", "id": "HTTPS", "display_name": "HTTPS", "l4_protocol": "TCP", "destination_ports": ["443"]}]},
 	"/infra/services/ICMP-ALL": {"is_default": true, "service_entries": [{"resource_type": "ICMPTypeServiceEntry", "id": "ICMP-ALL", "display_name": "ICMP-ALL", "protocol": "ICMPv4"}]},
 	"/infra/services/SSH": {"is_default": true, "service_entries": [{"resource_type": "L4PortSetServiceEntry", "id": "SSH", "display_name": "SSH", "l4_protocol": "TCP", "destination_ports": ["22"]}]},
-	"/infra/domains/default/security-policies/default-layer3-section": {"category": "Application", "sequence_number": 2147483647},
-	"/infra/domains/default/security-policies/default-layer3-section/rules/default-layer3-rule": {"action": "ALLOW", "sequence_number": 2147483647}
+	"/infra/domains/default/security-policies/default-layer3-section": {"category": "Application", "sequence_number": 2147483647, "is_default": true, "display_name": "Default Layer3 Section"},
+	"/infra/domains/default/security-policies/default-layer3-section/rules/default-layer3-rule": {"action": "ALLOW", "sequence_number": 2147483647, "is_default": true, "display_name": "Default Layer3 Rule"},
+	"/infra/settings/firewall/security/exclude-list": {}
 }`
 
 // seed stores what a new NSX Manager holds.

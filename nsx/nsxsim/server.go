@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -18,15 +19,20 @@ import (
 type Server struct {
 	config
 	schema *schema
+	kinds  []*kind
 	paths  *pathTree
 	routes []route
 
 	mu           sync.Mutex // guards all that follows
 	managers     []*Manager
 	intent       *store
-	manager      *store // objects of the Manager API
+	manager      *store                              // objects of the Manager API
+	order        map[string][]string                 // paths of its ordered collections
+	given        map[string]map[netip.Addr]bool      // addresses given out by its pools
+	released     map[string]map[netip.Addr]time.Time // addresses of deleted allocations, and until when
 	forced       map[string]realization
 	memberStatus map[memberKey]string
+	lastRule     int64 // the rule_id given last
 	machines     map[string]VirtualMachine
 	accounts     map[string]*account
 	faults       []*armedFault
@@ -47,16 +53,21 @@ func NewServer(opts ...Option) *Server {
 	}
 	s := &Server{
 		config:       c,
-		schema:       parseSchema(schemaText),
-		paths:        newPathTree(kinds()),
+		schema:       parseSchema(schemaText + managerSchemaText),
+		kinds:        kinds(),
 		intent:       newStore(),
 		manager:      newStore(),
+		order:        map[string][]string{},
+		given:        map[string]map[netip.Addr]bool{},
+		released:     map[string]map[netip.Addr]time.Time{},
 		forced:       map[string]realization{},
 		memberStatus: map[memberKey]string{},
+		lastRule:     1000,
 		machines:     map[string]VirtualMachine{},
 		accounts:     map[string]*account{},
 		unsimulated:  map[string]bool{},
 	}
+	s.paths = newPathTree(s.kinds)
 	s.routes = s.newRoutes()
 	s.seed()
 	for range c.managers {

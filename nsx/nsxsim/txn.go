@@ -79,6 +79,9 @@ func (t *txn) write(path string, sent map[string]any, mode writeMode) error {
 	if old == nil {
 		t.spawn(o)
 	}
+	if k.inline && sent["rules"] != nil {
+		return t.writeInline(path, sent, mode)
+	}
 	return nil
 }
 
@@ -98,7 +101,7 @@ func (t *txn) accept(k *kind, path string, old *object, sent map[string]any) (st
 		return "", pendingDelete(path)
 	}
 	if parent := parentPath(path); parent != "" && t.s.intent.objects[parent] == nil {
-		return "", t.s.missingParent(parent)
+		return "", t.s.missingPath(parent)
 	}
 	if old != nil {
 		return typ, t.mayChange(old)
@@ -133,7 +136,7 @@ func (t *txn) mayChange(old *object) error {
 		return nil
 	}
 	return &apiError{
-		status: orDefault(t.s.switches.ProtectedStatus, http.StatusForbidden), code: 289, module: moduleCommon,
+		status: orDefault(t.s.switches.ProtectedStatus, http.StatusBadRequest), code: 289, module: moduleCommon,
 		message: "Principal '" + t.who.Name + "' with role '[enterprise_admin]' attempts to delete or modify an object of type " +
 			old.text("resource_type") + " it doesn't own. (createUser=" + owner + ", allowOverwrite=null)",
 	}
@@ -162,6 +165,9 @@ func (t *txn) fill(k *kind, path string, old *object, sent map[string]any, mode 
 	}
 	collection, id := splitPath(path)
 	delete(body, "children")
+	if k.inline {
+		delete(body, "rules")
+	}
 	body["id"] = id
 	body["path"], body["parent_path"] = path, parentPath(path)
 	body["relative_path"] = id
@@ -236,8 +242,8 @@ func (t *txn) remove(path string) error {
 	if old == nil {
 		return t.s.notFound(path)
 	}
-	if old.kind.readonly && !t.trusted {
-		return badRequest(codeInvalidPath, modulePolicy, "The path=[%s] can only be read", path)
+	if (old.kind.readonly || old.kind.single || old.systemOwned()) && !t.trusted {
+		return badRequest(codeInvalidPath, modulePolicy, "The path=[%s] can not be deleted", path)
 	}
 	if err := t.mayChange(old); err != nil {
 		return err
@@ -255,6 +261,7 @@ func (t *txn) drop(old *object) {
 	s := t.s
 	s.intent.remove(old.path)
 	restore := s.keepPast(old.path, old, s.mark(old, t.now))
+	t.release(old)
 	t.gone = append(t.gone, old.path)
 	t.undo = append(t.undo, func() {
 		delete(s.intent.marked, old.path)
@@ -281,7 +288,7 @@ func (t *txn) verify() error {
 		}
 		for _, ref := range o.refs {
 			if t.s.paths.find(ref) != nil && t.s.intent.objects[ref] == nil {
-				return invalidPath(ref)
+				return t.s.missingPath(ref)
 			}
 		}
 	}
