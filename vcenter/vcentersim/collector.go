@@ -185,6 +185,9 @@ func (pc *propertyCollector) unregister(registry *simulator.Registry) {
 
 // look compares what the filters select with what was reported.
 func (pc *propertyCollector) look(ctx *simulator.Context) *soap.Fault {
+	scene := &pc.root(ctx).vim.scene
+	scene.RLock()
+	defer scene.RUnlock()
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	for _, ref := range pc.Filter {

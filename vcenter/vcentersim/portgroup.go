@@ -12,6 +12,8 @@ import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/viaduct-sdk/viaduct"
 )
 
 // SegmentPortGroup is a port group that NSX makes for one of its segments.
@@ -35,8 +37,9 @@ type SegmentPortGroup struct {
 }
 
 // AddSegmentPortGroup adds the port group, as NSX does when it realizes a
-// segment on a distributed switch. Names need not be unique; the logical
-// switch must not have a port group on this switch yet.
+// segment on a distributed switch. Names need not be unique. The error matches
+// [viaduct.ErrExists] when the logical switch has a port group on this switch
+// already, which then is not changed.
 func (s *Server) AddSegmentPortGroup(ctx context.Context, pg SegmentPortGroup) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -64,6 +67,8 @@ func (s *Server) UpdateSegmentPortGroup(ctx context.Context, logicalSwitchUUID, 
 	if len(groups) == 0 {
 		return fmt.Errorf("vcentersim: no port group of logical switch %s", logicalSwitchUUID)
 	}
+	s.vim.scene.Lock()
+	defer s.vim.scene.Unlock()
 	for _, pg := range groups {
 		s.vim.registry.AtomicUpdate(s.vim.context(), pg, []types.PropertyChange{
 			{Name: "name", Val: name}, {Name: "config.name", Val: name}, {Name: "summary.name", Val: name},
@@ -78,6 +83,8 @@ func (s *Server) AddOpaqueNetwork(ctx context.Context, name, logicalSwitchUUID s
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	s.vim.scene.Lock()
+	defer s.vim.scene.Unlock()
 	return s.vim.inventory.networks.AddOpaqueNetwork(s.vim.context(), types.OpaqueNetworkSummary{
 		NetworkSummary: types.NetworkSummary{Name: name}, OpaqueNetworkId: logicalSwitchUUID,
 	})
@@ -101,6 +108,8 @@ func (v *vim) addPortGroup(p SegmentPortGroup) error {
 	if p.LogicalSwitchUUID == "" {
 		p.LogicalSwitchUUID = uuid.NewString()
 	}
+	v.scene.Lock()
+	defer v.scene.Unlock()
 	i := slices.IndexFunc(v.inventory.switches, func(d *simulator.DistributedVirtualSwitch) bool { return d.Name == p.Switch })
 	if i < 0 {
 		return fmt.Errorf("vcentersim: add port group %q: no switch %q", p.Name, p.Switch)
@@ -109,7 +118,7 @@ func (v *vim) addPortGroup(p SegmentPortGroup) error {
 	ctx := v.context()
 	for _, pg := range v.portGroupsOf(p.LogicalSwitchUUID) {
 		if pg.Config.DistributedVirtualSwitch != nil && *pg.Config.DistributedVirtualSwitch == dvs.Self {
-			return fmt.Errorf("vcentersim: add port group %q: logical switch %s has one on %s already", p.Name, p.LogicalSwitchUUID, p.Switch)
+			return fmt.Errorf("vcentersim: add port group %q: logical switch %s has one on %s: %w", p.Name, p.LogicalSwitchUUID, p.Switch, viaduct.ErrExists)
 		}
 	}
 	pg := newPortGroup(v.registry, dvs, p)
@@ -183,6 +192,8 @@ func (v *vim) portGroupsOf(logicalSwitch string) []*simulator.DistributedVirtual
 }
 
 func (v *vim) removePortGroups(logicalSwitch string) {
+	v.scene.Lock()
+	defer v.scene.Unlock()
 	v.mu.Lock()
 	groups := v.segments[logicalSwitch]
 	delete(v.segments, logicalSwitch)

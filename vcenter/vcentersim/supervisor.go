@@ -89,5 +89,5 @@ func (s *Server) getClusterTopology(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"supervisor": cl.supervisor}, nil
+	return cl.supervisor, nil
 }

@@ -29,6 +29,10 @@ type vim struct {
 	registry  *simulator.Registry
 	inventory inventory
 
+	// scene is held by whoever changes the inventory, and shared by those who
+	// read it: govmomi's simulator locks single objects, and walks over many.
+	scene sync.RWMutex
+
 	mu     sync.Mutex
 	live   map[string]*simulator.Session // by key
 	logins int
@@ -113,6 +117,9 @@ func (v *vim) serve(w http.ResponseWriter, r *http.Request, call soapCall) {
 		// A client that goes away must not leave its wait behind.
 		stop := context.AfterFunc(r.Context(), func() { v.cancelWait(key, call.this) })
 		defer stop()
+	} else {
+		v.scene.RLock()
+		defer v.scene.RUnlock()
 	}
 	v.service.ServeMux.ServeHTTP(w, r)
 	if strings.HasPrefix(call.method, "Login") && strings.HasPrefix(w.Header().Get("Set-Cookie"), sessionCookie+"=") {
