@@ -22,6 +22,7 @@ import (
 	"os/signal"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/examples/internal/place"
@@ -58,20 +59,7 @@ func run(ctx context.Context, flags place.Flags) (err error) {
 	if err != nil {
 		return err
 	}
-
-	fmt.Printf("\nThe shop's data services start in the vSphere Namespace %s.\n", at.Namespace)
-	if err := shop.Create(ctx, at.Supervisor, at.Namespace, shop.Services()); err != nil {
-		return err
-	}
-	var opts []bridge.ClusterOption
-	if at.NSX != nil {
-		opts = append(opts, bridge.WithNSX(ncp.NewFinder(at.NSX)))
-	}
-	supervisor, err := bridge.NewCluster("supervisor", at.Supervisor, opts...)
-	if err != nil {
-		return err
-	}
-	exported, err := exportAll(ctx, supervisor, at.Namespace)
+	supervisor, exported, err := exportShop(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -81,23 +69,12 @@ func run(ctx context.Context, flags place.Flags) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := ensureNamespace(ctx, tkConfig, at.Namespace); err != nil {
-		return err
-	}
 	tkBefore, err := observe(ctx, "the TK cluster", tkConfig, at.Namespace)
 	if err != nil {
 		return err
 	}
-	tkCluster, err := bridge.NewCluster(at.TKClusterName, tkConfig)
+	tkCluster, err := importShop(ctx, at.TKClusterName, tkConfig, exported)
 	if err != nil {
-		return err
-	}
-	imported, err := importAll(ctx, tkCluster, exported)
-	if err != nil {
-		return err
-	}
-	fmt.Println("\nWhat the TK cluster's API server now tells its DNS and kube-proxy:")
-	if err := verify(ctx, tkConfig, exported, imported); err != nil {
 		return err
 	}
 
@@ -113,22 +90,40 @@ func run(ctx context.Context, flags place.Flags) (err error) {
 	return errors.Join(before.proveUnchanged(ctx), tkBefore.proveUnchanged(ctx), nsxBefore.proveUnchanged(ctx))
 }
 
-func exportAll(ctx context.Context, supervisor *bridge.Cluster, namespace string) ([]*bridge.Exported, error) {
+// exportShop makes the shop's data services on the Supervisor and exports them.
+func exportShop(ctx context.Context, at *place.Place) (*bridge.Cluster, []*bridge.Exported, error) {
+	fmt.Printf("\nThe shop's data services start in the vSphere Namespace %s.\n", at.Namespace)
+	if err := shop.Create(ctx, at.Supervisor, at.Namespace, shop.Services()); err != nil {
+		return nil, nil, err
+	}
+	var opts []bridge.ClusterOption
+	if at.NSX != nil {
+		opts = append(opts, bridge.WithNSX(ncp.NewFinder(at.NSX)))
+	}
+	supervisor, err := bridge.NewCluster("supervisor", at.Supervisor, opts...)
+	if err != nil {
+		return nil, nil, err
+	}
 	fmt.Println("\nExport gives each a virtual address and waits until NSX proves it:")
 	var exported []*bridge.Exported
 	for _, s := range shop.Services() {
-		name := types.NamespacedName{Namespace: namespace, Name: s.Name}
+		name := types.NamespacedName{Namespace: at.Namespace, Name: s.Name}
 		e, err := bridge.Export(ctx, supervisor, name, bridge.WithProgress(report))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		fmt.Printf("  %s: %v, proved by %s\n", name, e.Addresses, e.Proof.Source)
 		exported = append(exported, e)
 	}
-	return exported, nil
+	return supervisor, exported, nil
 }
 
-func importAll(ctx context.Context, tkCluster *bridge.Cluster, exported []*bridge.Exported) ([]*bridge.Imported, error) {
+// importShop imports what was exported, and verifies it.
+func importShop(ctx context.Context, name string, config *rest.Config, exported []*bridge.Exported) (*bridge.Cluster, error) {
+	tkCluster, err := bridge.NewCluster(name, config)
+	if err != nil {
+		return nil, err
+	}
 	fmt.Println("\nImport plans first (a dry run), then writes:")
 	var imported []*bridge.Imported
 	for _, e := range exported {
@@ -143,7 +138,8 @@ func importAll(ctx context.Context, tkCluster *bridge.Cluster, exported []*bridg
 		}
 		imported = append(imported, i)
 	}
-	return imported, nil
+	fmt.Println("\nWhat the TK cluster's API server now tells its DNS and kube-proxy:")
+	return tkCluster, verify(ctx, config, exported, imported)
 }
 
 func takeBack(ctx context.Context, supervisor, tkCluster *bridge.Cluster, e *bridge.Exported) error {

@@ -14,6 +14,9 @@ import (
 	"os"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -116,13 +119,22 @@ func (p *Place) openLab(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// TKCluster reaches the importing cluster. On the lab it is created now.
+// TKCluster reaches the importing cluster. On the lab it is created now, with
+// the namespace in it.
 func (p *Place) TKCluster(ctx context.Context) (*rest.Config, error) {
 	if p.tkCluster != nil {
 		return p.tkCluster, nil
 	}
 	cluster, err := p.lab.StartTKCluster(ctx, p.TKClusterName)
 	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(cluster.Config)
+	if err != nil {
+		return nil, err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}}
+	if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return nil, err
 	}
 	p.tkCluster = cluster.Config
