@@ -162,11 +162,11 @@ func (f *Fault) sendBroken(w http.ResponseWriter, r *reply) bool {
 		w.WriteHeader(http.StatusBadGateway)
 		return true
 	}
-	defer conn.Close()
 	if f.Kind == FaultReset {
-		setLinger(conn)
+		_ = reset(conn) // it is gone either way
 		return true
 	}
+	defer func() { _ = conn.Close() }() // it is gone either way
 	var raw bytes.Buffer
 	fmt.Fprintf(&raw, "HTTP/1.1 %d %s\r\n", r.status, http.StatusText(r.status))
 	r.header.Set("Content-Length", strconv.Itoa(len(r.body)+1))

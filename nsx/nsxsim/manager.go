@@ -200,12 +200,13 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(result.body) // the client went away
 }
 
-// setLinger makes closing conn reset the connection.
-func setLinger(conn net.Conn) {
+// reset closes the connection without a farewell.
+func reset(conn net.Conn) error {
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = wrapped.NetConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // then the close is an ordinary one
 	}
+	return conn.Close()
 }
