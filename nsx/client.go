@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
+	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
@@ -111,6 +114,9 @@ type call struct {
 	body       any
 	into       any
 	opts       []WriteOption
+
+	// idempotent says so of a POST.
+	idempotent bool
 }
 
 // do sends the request. PATCH is idempotent in the Policy API: it says what an
@@ -121,6 +127,9 @@ func (c *Client) do(ctx context.Context, r call) error {
 
 func (c *Client) send(ctx context.Context, base string, r call) error {
 	path, err := rest.Expand(base+r.route, r.args...)
+	if err == nil && slices.ContainsFunc(r.args, func(id string) bool { return strings.Contains(id, "/") }) {
+		err = fmt.Errorf("%w: an id has no slash", viaduct.ErrInvalid)
+	}
 	if err != nil {
 		return fmt.Errorf("nsx: %s %q: %w", r.op, r.object, err)
 	}
@@ -129,6 +138,6 @@ func (c *Client) send(ctx context.Context, base string, r call) error {
 		Op: r.op, Object: r.object, Method: r.method,
 		Route: r.route, Path: path, Query: w.query(r.query), Header: w.header(),
 		Body: r.body, Into: r.into,
-		Idempotent: r.method == http.MethodPatch,
+		Idempotent: r.idempotent || r.method == http.MethodPatch,
 	})
 }

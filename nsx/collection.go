@@ -24,6 +24,10 @@ type Collection[T Object] struct {
 	route  string   // "/infra/segments", with placeholders for args
 	args   []string //
 	types  []string // resource types, for searches
+
+	// gate names the feature that an object needs, and since when there is
+	// one; nil, or an empty name, when every manager has it.
+	gate func(T) (feature string, need Version)
 }
 
 // Path returns the policy path of the object with this id.
@@ -68,13 +72,18 @@ func (c Collection[T]) All(ctx context.Context, opts ListOptions) iter.Seq2[T, e
 // that are sent. Applying twice is applying once. It does not wait until NSX
 // has realized the object.
 //
-// Errors match [viaduct.ErrInvalid] when NSX refuses the object, and
-// [viaduct.ErrNotOwned] when it is protected for somebody else.
+// Errors match [viaduct.ErrInvalid] when NSX refuses the object,
+// [viaduct.ErrNotOwned] when it is protected for somebody else, and
+// [viaduct.ErrUnsupported], before anything is sent, when this version of NSX
+// lacks a feature that the object uses.
 func (c Collection[T]) Apply(ctx context.Context, object T, opts ...WriteOption) error {
 	data, err := encodeIntent(object)
 	id := object.resource().ID
 	if err != nil {
 		return fmt.Errorf("nsx: apply %s %q: %w", c.noun, id, err)
+	}
+	if err := c.allowed(ctx, object); err != nil {
+		return err
 	}
 	r := c.one("apply", http.MethodPatch, id, data, nil)
 	r.opts = opts
@@ -90,6 +99,9 @@ func (c Collection[T]) Apply(ctx context.Context, object T, opts ...WriteOption)
 // conflicts.
 func (c Collection[T]) Replace(ctx context.Context, object T, opts ...WriteOption) (T, error) {
 	var zero T
+	if err := c.allowed(ctx, object); err != nil {
+		return zero, err
+	}
 	want := object.resource()
 	raw, current, err := c.read(ctx, want.ID)
 	if err != nil {
@@ -152,6 +164,9 @@ func (c Collection[T]) updateOnce(ctx context.Context, id string, change func(*T
 	if err := change(&after); err != nil {
 		return before, err
 	}
+	if err := c.allowed(ctx, after); err != nil {
+		return before, err
+	}
 	merged, err := mergeIntent(raw, before, after)
 	if err != nil {
 		return before, fmt.Errorf("nsx: update %s %q: %w", c.noun, id, err)
@@ -191,6 +206,18 @@ func (c Collection[T]) WaitGone(ctx context.Context, id string) error {
 		return fmt.Errorf("nsx: wait until %s %q is gone: %w", c.noun, id, err)
 	}
 	return nil
+}
+
+// allowed asks the version of the manager if the object needs a certain one.
+func (c Collection[T]) allowed(ctx context.Context, object T) error {
+	if c.gate == nil {
+		return nil
+	}
+	feature, need := c.gate(object)
+	if feature == "" {
+		return nil
+	}
+	return c.client.Require(ctx, feature, need)
 }
 
 // read returns the object as it came and as this package knows it.
