@@ -91,7 +91,7 @@ func exportable(name types.NamespacedName, o exportObserved) (reason, hint strin
 		return "there is no such Service", "check the cluster and the spelling", viaduct.ErrNotFound
 	}
 	if m, ok := readMark(o.service.live, name); ok {
-		if m.role == roleImport {
+		if m.role == RoleImport {
 			return "the Service is itself an import of " + m.source.String(), "export the original", viaduct.ErrInvalid
 		}
 		return "the Service is the companion of " + m.source.Name, "export that one", viaduct.ErrInvalid
@@ -132,14 +132,14 @@ func ownCompanion(name types.NamespacedName, companion service) bool {
 		return false
 	}
 	m, ok := readMark(companion.live, companionOf(name))
-	return ok && m.role == roleCompanion && m.source.Namespace == name.Namespace && m.source.Name == name.Name
+	return ok && m.role == RoleCompanion && m.source.Namespace == name.Namespace && m.source.Name == name.Name
 }
 
 // companionService renders the LoadBalancer Service with the original's
 // selector and ports. The original owns it, so that Kubernetes collects it, and
 // NCP its virtual servers, when the original goes.
 func companionService(source Source, companion types.NamespacedName, original *corev1.Service) (*unstructured.Unstructured, error) {
-	m := mark{role: roleCompanion, source: source, target: companion}
+	m := mark{role: RoleCompanion, source: source, target: companion}
 	spec := applycorev1.ServiceSpec().
 		WithType(corev1.ServiceTypeLoadBalancer).
 		WithSelector(original.Spec.Selector)

@@ -31,7 +31,7 @@ func planImport(cluster string, e *Exported, o importObserved) (Plan, error) {
 	if reason, hint, err := importable(target, e, o); err != nil {
 		return Plan{}, &Error{Op: "import", Cluster: cluster, Object: target, Reason: reason, Hint: hint, Err: err}
 	}
-	m := mark{role: roleImport, source: e.Source, target: target}
+	m := mark{role: RoleImport, source: e.Source, target: target}
 	service, err := importService(m, e)
 	if err != nil {
 		return Plan{}, err
@@ -75,7 +75,7 @@ func importable(target types.NamespacedName, e *Exported, o importObserved) (rea
 		}
 		m, ours := readMark(o.service.live, target)
 		switch {
-		case !ours || m.role != roleImport:
+		case !ours || m.role != RoleImport:
 			return fmt.Sprintf("the name is taken by Service %s, which belongs to %s", target, owner(o.service.live)),
 				"rename or delete that Service", viaduct.ErrNotOwned
 		case !m.source.sameService(e.Source):
@@ -85,7 +85,7 @@ func importable(target types.NamespacedName, e *Exported, o importObserved) (rea
 		}
 	}
 	for _, s := range o.slices {
-		if m, ours := readMark(s.live, target); !ours || m.role != roleImport {
+		if m, ours := readMark(s.live, target); !ours || m.role != RoleImport {
 			return fmt.Sprintf("EndpointSlice %s, which belongs to %s, answers to the name", key(s.live), owner(s.live)),
 				"delete it, or the Endpoints it mirrors", viaduct.ErrNotOwned
 		}
@@ -98,12 +98,12 @@ func planUnimport(cluster string, target types.NamespacedName, o importObserved)
 	var p Plan
 	reason := "Service " + target.String() + " is no longer imported"
 	if o.service.live != nil {
-		if m, ours := readMark(o.service.live, target); ours && m.role == roleImport {
+		if m, ours := readMark(o.service.live, target); ours && m.role == RoleImport {
 			p.Steps = remove(cluster, o.service.object, reason)
 		}
 	}
 	for _, s := range o.slices {
-		if m, ours := readMark(s.live, target); ours && m.role == roleImport {
+		if m, ours := readMark(s.live, target); ours && m.role == RoleImport {
 			p.Steps = append(p.Steps, remove(cluster, s.object, reason)...)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -26,13 +27,35 @@ const (
 	annotationSource = "viaduct-sdk.github.io/source"
 )
 
-// A role is what an object of ours is for.
-type role string
+// Role is what an object that Viaduct made is for.
+type Role string
 
+// The roles.
 const (
-	roleCompanion role = "companion" // LoadBalancer Service beside an exported one
-	roleImport    role = "import"    // Service and slices of an import
+	// RoleCompanion is the LoadBalancer Service beside an exported one.
+	RoleCompanion Role = "companion"
+	// RoleImport is the Service of an import, and its slices.
+	RoleImport Role = "import"
 )
+
+// Ownership is what the marks on an object say.
+type Ownership struct {
+	Role Role
+	// Source is the Service that was exported.
+	Source Source
+}
+
+// OwnershipOf returns what the marks on a Service or EndpointSlice say, and
+// whether Viaduct made the object: marks that were copied from another object
+// do not count.
+func OwnershipOf(obj metav1.Object) (Ownership, bool) {
+	target := key(obj)
+	if service := obj.GetLabels()[discoveryv1.LabelServiceName]; service != "" {
+		target.Name = service
+	}
+	m, ok := readMark(obj, target)
+	return Ownership{m.role, m.source}, ok
+}
 
 // Source names the Service that was exported.
 type Source struct {
@@ -53,7 +76,7 @@ func (s Source) sameService(o Source) bool { return s.String() == o.String() }
 
 // mark is the ownership that is written on an object of ours.
 type mark struct {
-	role   role
+	role   Role
 	source Source
 	// target is the Service that the object exists for: the companion itself,
 	// or the importing Service, of which the slices are part.
@@ -67,7 +90,7 @@ type mark struct {
 func (m mark) id() string {
 	from := m.source
 	from.UID = ""
-	if m.role == roleCompanion {
+	if m.role == RoleCompanion {
 		from.Cluster = ""
 	}
 	return hash(string(m.role), m.target.String(), from.String())
@@ -92,7 +115,7 @@ func (m mark) annotations() map[string]string {
 // readMark returns the mark of an object that exists for target, and whether it
 // has a valid one: only then is the object ours.
 func readMark(obj metav1.Object, target types.NamespacedName) (mark, bool) {
-	m := mark{role: role(obj.GetLabels()[labelRole]), target: target}
+	m := mark{role: Role(obj.GetLabels()[labelRole]), target: target}
 	if err := json.Unmarshal([]byte(obj.GetAnnotations()[annotationSource]), &m.source); err != nil {
 		return mark{}, false
 	}

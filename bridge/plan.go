@@ -126,7 +126,7 @@ func (s Step) rank() int {
 	switch {
 	case s.Object.Kind == kindEndpointSlice:
 		rank = 2
-	case obj != nil && obj.GetLabels()[labelRole] == string(roleCompanion):
+	case obj != nil && obj.GetLabels()[labelRole] == string(RoleCompanion):
 		rank = 0
 	}
 	return max(last-rank, rank)

@@ -108,8 +108,8 @@ func exportedPostgres() *Exported {
 func TestPlanExportRefuses(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
-	importMark := mark{role: roleImport, target: postgres, source: Source{Cluster: "elsewhere", Namespace: "acme-data", Name: "order-postgres", UID: "1"}}
-	companionMark := mark{role: roleCompanion, target: postgres, source: Source{Cluster: "supervisor", Namespace: "acme-data", Name: "order", UID: "1"}}
+	importMark := mark{role: RoleImport, target: postgres, source: Source{Cluster: "elsewhere", Namespace: "acme-data", Name: "order-postgres", UID: "1"}}
+	companionMark := mark{role: RoleCompanion, target: postgres, source: Source{Cluster: "supervisor", Namespace: "acme-data", Name: "order", UID: "1"}}
 	cases := map[string]struct {
 		reason    string
 		service   *corev1.Service
@@ -168,7 +168,7 @@ func TestPlanExportRefuses(t *testing.T) {
 func TestPlanImportRefuses(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
-	ours := mark{role: roleImport, target: postgres, source: exportedPostgres().Source}
+	ours := mark{role: RoleImport, target: postgres, source: exportedPostgres().Source}
 	other := ours
 	other.source.Cluster = "elsewhere"
 	cases := map[string]struct {
