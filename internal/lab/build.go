@@ -119,12 +119,12 @@ func compileFlags() []string {
 
 // buildKey is a hash of all that the binary is made from.
 func buildKey(ctx context.Context, dir string) (string, error) {
-	h := sha256.New()
+	h := sha256.New() // writing to a hash never fails
 	toolchain, err := goCommand(ctx, dir, "env", "GOVERSION", "CGO_ENABLED")
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintln(h, toolchain, runtime.GOOS, runtime.GOARCH, compileFlags())
+	_, _ = fmt.Fprintln(h, toolchain, runtime.GOOS, runtime.GOARCH, compileFlags())
 	files, err := filepath.Glob(filepath.Join(dir, "cmd", "kube", "*.go"))
 	if err != nil {
 		return "", err
@@ -135,15 +135,15 @@ func buildKey(ctx context.Context, dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintln(h, filepath.Base(name), len(content))
-		h.Write(content)
+		_, _ = fmt.Fprintln(h, filepath.Base(name), len(content))
+		_, _ = h.Write(content)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
 // goCommand runs the go command and returns what it prints.
 func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // The arguments are this package's.
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = goEnv()
 	out, err := cmd.Output()
@@ -181,6 +181,7 @@ func compile(ctx context.Context, dir, kube string, p *progress) error {
 	defer p.watch("compile the control plane", seen.detail)()
 
 	partial := kube + ".partial"
+	defer func() { _ = os.Remove(partial) }() // what an interrupted compilation leaves
 	args := slices.Concat([]string{"build", "-v", "-o", partial}, compileFlags(), []string{"./cmd/kube"})
 	if err := runCompiler(ctx, dir, args, seen); err != nil {
 		return err

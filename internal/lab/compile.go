@@ -101,7 +101,7 @@ func (o *compilerOutput) complaints() string {
 // lock takes the lock of a file, and waits while another process has it. The
 // kernel gives it back if this process dies.
 func lock(ctx context.Context, name string, p *progress) (unlock func(), err error) {
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // A file of the cache.
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func lock(ctx context.Context, name string, p *progress) (unlock func(), err err
 	defer ticker.Stop()
 	for {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch err { //nolint:errorlint // A system call returns an errno as it is.
+		switch err {
 		case nil:
 			return func() { _ = file.Close() }, nil // Closing is unlocking.
 		case unix.EWOULDBLOCK, unix.EINTR:

@@ -105,8 +105,8 @@ func (k *keeper) startShell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer read.Close()
-	k.shell = exec.CommandContext(ctx, "/bin/sh", "-c", keeperScript, "viaduct-lab-keeper", k.dir)
+	defer func() { _ = read.Close() }()                                                            // The shell has its own.
+	k.shell = exec.CommandContext(ctx, "/bin/sh", "-c", keeperScript, "viaduct-lab-keeper", k.dir) //nolint:gosec // The directory is ours.
 	k.shell.Stdin = read
 	k.shell.Dir = "/"
 	k.shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -150,8 +150,8 @@ func (k *keeper) spawn(ctx context.Context, c command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	defer func() { _ = log.Close() }()                        // The process has its own.
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...) //nolint:gosec // Commands are made by this package.
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = k.dir
 	// etcd reads ETCD_* variables, so that ours must not reach it.

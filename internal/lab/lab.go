@@ -46,7 +46,7 @@ type Lab struct {
 
 	mu       sync.Mutex
 	closed   bool
-	closers  []func() // what to close, in the order of its making
+	closers  []func()            // what to close, in the order of its making
 	number   int                 // of the next cluster
 	clusters map[string]*Cluster // the TK clusters; nil while one is starting
 }

@@ -91,7 +91,7 @@ func (l *Lab) vcenter(ctx context.Context, method, path, session string, body, i
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // Read to its end, or failed already.
 	answer, err := io.ReadAll(res.Body)
 	switch {
 	case err != nil:
