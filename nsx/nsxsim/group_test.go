@@ -126,14 +126,14 @@ func TestInventory(t *testing.T) {
 		for {
 			page := c.must(http.MethodGet, policy+"/infra/realized-state/virtual-machines?page_size=7&cursor="+cursor+sorted, nil)
 			for _, vm := range results(page) {
-				ids[vm["id"].(string)] = true
+				ids[vm["external_id"].(string)] = true
 			}
 			if cursor, _ = page["cursor"].(string); cursor == "" {
 				return len(ids)
 			}
 		}
 	}
-	if got := seen("&sort_by=id"); got != 21 {
+	if got := seen("&sort_by=external_id"); got != 21 {
 		t.Errorf("sorted pages show %d of 21 virtual machines", got)
 	}
 	if got := seen(""); got == 21 {

@@ -117,7 +117,8 @@ func (s *Server) patchMode(path string) writeMode {
 func deleteIntent(c *call) (any, error) {
 	t := c.txn()
 	k := c.s.paths.find(c.path)
-	t.force = t.force && k.forced
+	t.force = t.force && k.forced || c.flag("ignore_ip_allocations")
+	t.cascade = t.force && c.flag("cascade")
 	return nil, c.s.transact(t, func() error { return t.remove(c.path) })
 }
 

@@ -31,15 +31,29 @@ func inventoryRoutes() []route {
 	}
 }
 
+// describe is the virtual machine as the inventory lists it, realize as the
+// members of a group do.
 func (vm VirtualMachine) describe() *object {
+	return plain(vm.ID, map[string]any{
+		"resource_type": "VirtualMachine", "external_id": vm.ID, "display_name": vm.Name, "tags": vm.tagList(),
+		"compute_ids": []any{"externalId:" + vm.ID}, "power_state": "VM_RUNNING", "type": "REGULAR",
+		"guest_info": map[string]any{"os_name": vm.OSName, "computer_name": vm.ComputerName},
+	})
+}
+
+func (vm VirtualMachine) tagList() []any {
 	tags := []any{}
 	for _, tag := range vm.Tags {
 		tags = append(tags, map[string]any{"scope": tag.Scope, "tag": tag.Tag})
 	}
+	return tags
+}
+
+func (vm VirtualMachine) realize() *object {
 	path := "/infra/realized-state/enforcement-points/default/virtual-machines/" + vm.ID
 	return plain(path, map[string]any{
 		"resource_type": "RealizedVirtualMachine", "id": vm.ID, "display_name": vm.Name, "path": path, "relative_path": vm.ID,
-		"tags": tags, "compute_ids": []any{"externalId:" + vm.ID}, "power_state": "VM_RUNNING", "state": stateRealized,
+		"tags": vm.tagList(), "compute_ids": []any{"externalId:" + vm.ID}, "power_state": "VM_RUNNING", "state": stateRealized,
 	})
 }
 
@@ -56,12 +70,12 @@ func (i Interface) describe(vm VirtualMachine) *object {
 	})
 }
 
-// machineList returns the virtual machines that are wanted, sorted.
-func (s *Server) machineList(wanted func(VirtualMachine) bool) []*object {
+// machineList describes the virtual machines that are wanted, sorted.
+func (s *Server) machineList(wanted func(VirtualMachine) bool, describe func(VirtualMachine) *object) []*object {
 	var objects []*object
 	for _, id := range slices.Sorted(maps.Keys(s.machines)) {
 		if vm := s.machines[id]; wanted(vm) {
-			objects = append(objects, vm.describe())
+			objects = append(objects, describe(vm))
 		}
 	}
 	return objects
@@ -81,7 +95,7 @@ func (s *Server) interfaceList(wanted func(id string) bool) []*object {
 }
 
 func listMachines(c *call) (any, error) {
-	objects := c.s.machineList(func(VirtualMachine) bool { return true })
+	objects := c.s.machineList(func(VirtualMachine) bool { return true }, VirtualMachine.describe)
 	if c.s.switches.UnstableVirtualMachines && c.query.Get("sort_by") == "" {
 		c.shuffle(objects)
 	}
@@ -129,7 +143,7 @@ func memberMachines(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.page(c.s.machineList(func(vm VirtualMachine) bool { return found.machines[vm.ID] }), policyCursor{})
+	return c.page(c.s.machineList(func(vm VirtualMachine) bool { return found.machines[vm.ID] }, VirtualMachine.realize), policyCursor{})
 }
 
 func memberInterfaces(c *call) (any, error) {

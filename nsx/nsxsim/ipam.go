@@ -298,11 +298,12 @@ func (s *Server) usage(pool *object) map[string]any {
 	}
 }
 
-// release keeps the address of a deleted allocation from being used at once.
-func (t *txn) release(o *object) {
+// releaseAllocation keeps the address of a deleted allocation from being used
+// at once.
+func releaseAllocation(t *txn, o *object) {
 	delay := t.s.switches.AddressReleaseDelay
 	ip, err := netip.ParseAddr(o.text("allocation_ip"))
-	if delay <= 0 || err != nil || o.failure != nil || o.text("resource_type") != "IpAddressAllocation" {
+	if delay <= 0 || err != nil || o.failure != nil {
 		return
 	}
 	pool := parentPath(o.path)
@@ -311,4 +312,17 @@ func (t *txn) release(o *object) {
 	}
 	t.s.released[pool][ip] = t.now.Add(delay)
 	t.undo = append(t.undo, func() { delete(t.s.released[pool], ip) })
+}
+
+// subnetUsers returns the allocations that have addresses of the subnet.
+func subnetUsers(s *Server, o *object) []string {
+	ranges := s.subnetRanges(o)
+	var users []string
+	for _, allocation := range s.intent.in(parentPath(o.path) + "/ip-allocations") {
+		ip, err := netip.ParseAddr(allocation.text("allocation_ip"))
+		if err == nil && slices.ContainsFunc(ranges, func(r addressRange) bool { return r.contains(ip) }) {
+			users = append(users, allocation.path)
+		}
+	}
+	return users
 }

@@ -164,3 +164,43 @@ func TestSegmentSubnetsOverlap(t *testing.T) {
 	}
 	c.must(http.MethodPatch, policy+"/infra/segments/b", segment("t2", "10.244.0.1/24"))
 }
+
+func TestSubnetInUse(t *testing.T) {
+	t.Parallel()
+	srv := nsxsim.NewServer()
+	c := newCaller(t, srv)
+	pool := "/infra/ip-pools/p"
+	c.must(http.MethodPatch, policy+pool, object{})
+	c.must(http.MethodPatch, policy+pool+"/ip-subnets/s", staticSubnet("192.168.30.66", "192.168.30.68"))
+	c.must(http.MethodPatch, policy+pool+"/ip-allocations/a", object{})
+	status, body := c.do(http.MethodDelete, policy+pool+"/ip-subnets/s", nil)
+	if status != http.StatusBadRequest || body["error_code"] != 500030.0 {
+		t.Errorf("a subnet with allocations: %d %v", status, body)
+	}
+	gone := func(typ, child, id string) object {
+		return object{"resource_type": "Child" + child, "marked_for_delete": true, child: object{"id": id, "resource_type": typ}}
+	}
+	c.must(http.MethodPatch, policy+"/infra", object{"resource_type": "Infra", "children": []any{
+		object{"resource_type": "ChildIpAddressPool", "marked_for_delete": true, "IpAddressPool": object{"id": "p", "children": []any{
+			gone("IpAddressPoolStaticSubnet", "IpAddressPoolSubnet", "s"), gone("IpAddressAllocation", "IpAddressAllocation", "a"),
+		}}},
+	}})
+	if diff := cmp.Diff([]string(nil), srv.Paths("")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForcedSegmentDelete(t *testing.T) {
+	t.Parallel()
+	srv := nsxsim.NewServer()
+	c := newCaller(t, srv)
+	c.must(http.MethodPatch, policy+"/infra/segments/s", object{})
+	c.must(http.MethodPatch, policy+"/infra/segments/s/ports/p", object{"attachment": object{"id": "vif"}})
+	if status, _ := c.do(http.MethodDelete, policy+"/infra/segments/s?force=true", nil); status != http.StatusBadRequest {
+		t.Errorf("force without cascade: %d", status)
+	}
+	c.must(http.MethodDelete, policy+"/infra/segments/s?force=true&cascade=true", nil)
+	if diff := cmp.Diff([]string(nil), srv.Paths("")); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -156,7 +156,7 @@ func portState(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	attachment := map[string]any{"state": "DETACHED"}
+	attachment := map[string]any{"state": "FREE"}
 	if used, ok := port.body["attachment"].(map[string]any); ok {
 		attachment = map[string]any{"state": "ATTACHED", "id": used["id"]}
 	}
@@ -165,9 +165,9 @@ func portState(c *call) (any, error) {
 		bindings = append(bindings, map[string]any{"source": "USER_CONFIG", "binding": binding})
 	}
 	return map[string]any{
-		"id":                port.text("realization_id"),
-		"attachment":        attachment,
-		"realized_bindings": append([]any{}, bindings...),
+		"attachment":          attachment,
+		"realized_bindings":   append([]any{}, bindings...),
+		"discovered_bindings": []any{},
 	}, nil
 }
 

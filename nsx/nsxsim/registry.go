@@ -8,20 +8,22 @@ import "strings"
 // kind describes one kind of intent object. All that the Policy API does with
 // objects of the kind follows from it.
 type kind struct {
-	path     string   // of an object, with {names} where the ids stand
-	types    []string // resource types; more than one when the kind is polymorphic
-	refs     []string // dotted fields that hold policy paths of other objects
-	required []string // fields without which NSX refuses the object
-	defaults string   // JSON of the fields that NSX fills in
-	realized string   // entity_type of the realized entity; empty when there is none
-	spawns   []string // objects beneath it that NSX makes by itself: collection/id
-	owns     bool     // deleting it deletes its children; else children refuse it
-	forced   bool     // DELETE takes ?force=true
-	single   bool     // there is one, which can't be deleted
-	readonly bool     // NSX makes them; clients can only read
-	child    string   // what the hierarchical API calls it after Child; its only type when empty
-	inline   bool     // it carries the rules beneath it
-	check    func(*txn, *object) error
+	path     string                          // of an object, with {names} where the ids stand
+	types    []string                        // resource types; more than one when the kind is polymorphic
+	refs     []string                        // dotted fields that hold policy paths of other objects
+	required []string                        // fields without which NSX refuses the object
+	defaults string                          // JSON of the fields that NSX fills in
+	realized string                          // entity_type of the realized entity; empty when there is none
+	spawns   []string                        // objects beneath it that NSX makes by itself: collection/id
+	owns     bool                            // deleting it deletes its children; else children refuse it
+	forced   bool                            // DELETE takes ?force=true
+	single   bool                            // there is one, which can't be deleted
+	readonly bool                            // NSX makes them; clients can only read
+	child    string                          // what the hierarchical API calls it after Child; its only type when empty
+	inline   bool                            // it carries the rules beneath it
+	check    func(*txn, *object) error       // before it is written
+	users    func(*Server, *object) []string // objects that need it without a reference
+	dropped  func(*txn, *object)             // when it is deleted
 }
 
 // childName is what follows Child in the hierarchical API.
@@ -43,7 +45,7 @@ func networkKinds() []*kind {
 	all := []*kind{
 		{
 			path: "/infra/segments/{segment}", types: []string{"Segment"},
-			refs: []string{"connectivity_path"}, realized: "RealizedLogicalSwitch", check: checkSegment,
+			refs: []string{"connectivity_path"}, realized: "RealizedLogicalSwitch", check: checkSegment, forced: true,
 			defaults: `{"type":"DISCONNECTED","admin_state":"UP","replication_mode":"MTEP"}`,
 		},
 		{
@@ -154,11 +156,12 @@ func addressKinds() []*kind {
 		{
 			path:  "/infra/ip-pools/{ip-pool}/ip-subnets/{ip-subnet}",
 			types: []string{"IpAddressPoolStaticSubnet", "IpAddressPoolBlockSubnet"},
-			child: "IpAddressPoolSubnet", refs: []string{"ip_block_path"}, realized: "IpBlockSubnet", check: checkSubnet,
+			child: "IpAddressPoolSubnet", refs: []string{"ip_block_path"}, realized: "IpBlockSubnet",
+			check: checkSubnet, users: subnetUsers,
 		},
 		{
 			path: "/infra/ip-pools/{ip-pool}/ip-allocations/{ip-allocation}", types: []string{"IpAddressAllocation"},
-			realized: "AllocationIpAddress", check: checkAllocation,
+			realized: "AllocationIpAddress", check: checkAllocation, dropped: releaseAllocation,
 		},
 	}
 }

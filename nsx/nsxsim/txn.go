@@ -19,10 +19,11 @@ type txn struct {
 	who       Principal
 	overwrite bool // X-Allow-Overwrite
 	force     bool // delete although others refer to the object
+	cascade   bool // delete what lies beneath the object too
 	trusted   bool // the back door: protection does not apply
 	now       time.Time
 	touched   []string
-	gone      []string
+	gone      []*object
 	undo      []func()
 }
 
@@ -249,7 +250,7 @@ func (t *txn) remove(path string) error {
 		return err
 	}
 	for _, child := range t.s.intent.beneath(path) {
-		if o := t.s.intent.objects[child]; old.kind.owns || o.systemOwned() {
+		if o := t.s.intent.objects[child]; old.kind.owns || t.cascade || o.systemOwned() {
 			t.drop(o)
 		}
 	}
@@ -261,8 +262,10 @@ func (t *txn) drop(old *object) {
 	s := t.s
 	s.intent.remove(old.path)
 	restore := s.keepPast(old.path, old, s.mark(old, t.now))
-	t.release(old)
-	t.gone = append(t.gone, old.path)
+	if old.kind.dropped != nil {
+		old.kind.dropped(t, old)
+	}
+	t.gone = append(t.gone, old)
 	t.undo = append(t.undo, func() {
 		delete(s.intent.marked, old.path)
 		restore()
@@ -273,11 +276,11 @@ func (t *txn) drop(old *object) {
 // verify checks that every reference leads somewhere and that nothing deleted
 // is still needed.
 func (t *txn) verify() error {
-	for _, path := range t.gone {
-		if t.s.intent.objects[path] != nil {
+	for _, o := range t.gone {
+		if t.s.intent.objects[o.path] != nil {
 			continue
 		}
-		if err := t.unneeded(path); err != nil {
+		if err := t.unneeded(o); err != nil {
 			return err
 		}
 	}
@@ -295,17 +298,20 @@ func (t *txn) verify() error {
 	return nil
 }
 
-// unneeded refuses that the object at path is gone while others need it.
-func (t *txn) unneeded(path string) error {
-	needed := t.s.intent.beneath(path)
-	if err := t.attached(path, needed); err != nil {
+// unneeded refuses that the object is gone while others need it.
+func (t *txn) unneeded(o *object) error {
+	needed := t.s.intent.beneath(o.path)
+	if err := t.attached(o.path, needed); err != nil {
 		return err
 	}
 	if !t.force {
-		needed = append(needed, t.s.intent.referring(path)...)
+		needed = append(needed, t.s.intent.referring(o.path)...)
+		if o.kind.users != nil {
+			needed = append(needed, o.kind.users(t.s, o)...)
+		}
 	}
 	if len(needed) > 0 {
-		return referenced(path, needed)
+		return referenced(o.path, needed)
 	}
 	return nil
 }
