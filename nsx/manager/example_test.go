@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package manager_test //nolint:bodyclose // go-vmware-nsxt closes the bodies of its answers
+//nolint:bodyclose // go-vmware-nsxt closes the bodies of its answers
+package manager_test
 
 import (
 	"context"
