@@ -13,6 +13,7 @@ import (
 
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
@@ -84,7 +85,15 @@ func NewClient(endpoint string, auth Auth, opts ...Option) (*Client, error) {
 // The client stays usable: the next request makes new sessions.
 func (c *Client) Close(ctx context.Context) error {
 	c.keeper.stop()
-	return errors.Join(c.rest.Close(ctx), c.soap.Close(ctx))
+	return errors.Join(ended(c.rest.Close(ctx)), ended(c.soap.Close(ctx)))
+}
+
+// ended forgives a session for having ended before it was ended.
+func ended(err error) error {
+	if errors.Is(err, viaduct.ErrUnauthenticated) {
+		return nil
+	}
+	return err
 }
 
 // About is what a vCenter says of itself.

@@ -34,7 +34,8 @@ type vim struct {
 	scene sync.RWMutex
 
 	mu     sync.Mutex
-	live   map[string]*simulator.Session // by key
+	live   map[string]*simulator.Session // by key; nil until the first call in it
+	dead   map[string]bool               // the keys that expired
 	logins int
 	// segments are the port groups that AddSegmentPortGroup made, by logical
 	// switch.
@@ -49,7 +50,7 @@ func newVIM(s *Server) (*vim, error) {
 	content.About.FullName = "VMware vCenter Server " + s.opts.version + " (vcentersim)"
 	content.LicenseManager = nil // made by isolate
 	ctx, instance := simulator.NewServiceInstance(simulator.NewContext(), content, vpx.RootFolder)
-	v := &vim{s: s, service: simulator.New(ctx, instance), registry: ctx.Map, live: map[string]*simulator.Session{}, segments: map[string][]*simulator.DistributedVirtualPortgroup{}}
+	v := &vim{s: s, service: simulator.New(ctx, instance), registry: ctx.Map, live: map[string]*simulator.Session{}, dead: map[string]bool{}, segments: map[string][]*simulator.DistributedVirtualPortgroup{}}
 	ctx.Context = s.ctx
 	v.isolate(instance)
 	v.service.Listen = &url.URL{Scheme: "https", Host: hostInProcess, Path: vim25.Path, User: url.User(DefaultUser)}
@@ -107,6 +108,9 @@ func (v *vim) serve(w http.ResponseWriter, r *http.Request, call soapCall) {
 	if key != "" && !v.s.sessions.touch(key) {
 		v.expire(key)
 	}
+	if v.isDead(key) {
+		r.Header.Del("Cookie")
+	}
 	if call.method == "Login" {
 		if err := v.refuseLogin(r); err != nil {
 			writeSOAPFault(w, "PasswordExpired", err.Error())
@@ -122,11 +126,24 @@ func (v *vim) serve(w http.ResponseWriter, r *http.Request, call soapCall) {
 		defer v.scene.RUnlock()
 	}
 	v.service.ServeMux.ServeHTTP(w, r)
-	if strings.HasPrefix(call.method, "Login") && strings.HasPrefix(w.Header().Get("Set-Cookie"), sessionCookie+"=") {
-		v.mu.Lock()
-		v.logins++
-		v.mu.Unlock()
+	for _, cookie := range (&http.Response{Header: w.Header()}).Cookies() {
+		if cookie.Name == sessionCookie {
+			v.loggedIn(strings.Trim(cookie.Value, `"`))
+		}
 	}
+}
+
+func (v *vim) loggedIn(key string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.live[key] = nil
+	v.logins++
+}
+
+func (v *vim) isDead(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.dead[key]
 }
 
 // refuseLogin reports why a right password is not good enough.
@@ -151,13 +168,13 @@ func (v *vim) refuseLogin(r *http.Request) error {
 // authorize runs before each SOAP call. It keeps track of sessions, and
 // refuses reads without one, which govmomi's simulator lets pass.
 func (v *vim) authorize(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
-	if ctx.Session != nil {
+	if ctx.Session != nil && !v.isDead(ctx.Session.Key) {
 		v.mu.Lock()
+		defer v.mu.Unlock()
 		v.live[ctx.Session.Key] = ctx.Session
 		if method.Name == "Logout" {
 			delete(v.live, ctx.Session.Key)
 		}
-		v.mu.Unlock()
 		return nil, nil //nolint:nilnil // nil means: go on as usual
 	}
 	switch method.Name {
@@ -196,10 +213,11 @@ func (v *vim) expireAll() {
 // expire ends one session with all that it holds.
 func (v *vim) expire(key string) {
 	v.mu.Lock()
-	live, ok := v.live[key]
+	live := v.live[key]
 	delete(v.live, key)
+	v.dead[key] = true
 	v.mu.Unlock()
-	if !ok {
+	if live == nil {
 		return
 	}
 	ctx := v.context()
@@ -216,9 +234,9 @@ func (v *vim) expire(key string) {
 // cancelWait ends a wait whose client is gone.
 func (v *vim) cancelWait(key, collector string) {
 	v.mu.Lock()
-	live, ok := v.live[key]
+	live := v.live[key]
 	v.mu.Unlock()
-	if !ok {
+	if live == nil {
 		return
 	}
 	ref := types.ManagedObjectReference{Type: "PropertyCollector", Value: collector}
