@@ -112,7 +112,7 @@ func estateOfOne() *manager {
 				{"resource_type":"ConjunctionOperator","conjunction_operator":"AND"},
 				{"resource_type":"Condition","member_type":"Segment","key":"Tag","operator":"EQUALS","value":"ncp/cluster|domain-c8"}]},
 			{"resource_type":"Group","path":"/infra/domains/default/groups/ports","expression":[{"resource_type":"PathExpression","paths":["/infra/segments/acme-data"]}]},
-			{"resource_type":"Group","path":"/infra/domains/default/groups/people","expression":[{"resource_type":"IdentityGroupExpression"}]},
+			{"resource_type":"Group","path":"/infra/domains/default/groups/people","expression":[{"resource_type":"IdentityGroupExpression"}],"extended_expression":[{"resource_type":"IdentityGroupExpression"}]},
 			{"resource_type":"Group","path":"/infra/domains/default/groups/unused","expression":[{"resource_type":"Condition","member_type":"VirtualMachine"}]}]`,
 		"/infra/domains/default/groups/criteria/members/ip-addresses":   `["10.244.0.35","10.244.0.36"]`,
 		"/infra/domains/default/groups/people/members/segment-ports":    `[{"path":"/infra/segments/people/ports/1"}]`,
@@ -165,6 +165,7 @@ func TestLoad(t *testing.T) {
 		}},
 		Excluded: []string{groups + "people"},
 		Gaps: []string{
+			"group " + groups + "people: members are narrowed to users of a directory",
 			"group " + groups + "people: members by IdentityGroupExpression are those that the manager lists, if any",
 			"policy " + shopPath + ": the rule of its connectivity preference is not among its rules; it is taken to come after them",
 		},

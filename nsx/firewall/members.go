@@ -21,6 +21,8 @@ type groupDoc struct {
 	meta
 	Path       string       `json:"path"`
 	Expression []expression `json:"expression"`
+	// Extended narrows the group to users of a directory.
+	Extended []json.RawMessage `json:"extended_expression"`
 }
 
 // expression is any of the kinds of expressions of a group.
@@ -136,6 +138,9 @@ func (l *loader) loadMembers(ctx context.Context) error {
 	}
 	for _, path := range paths {
 		l.snapshot.Groups = append(l.snapshot.Groups, l.union(path, byPath))
+		if len(l.groups[path].Extended) > 0 {
+			l.gap("group %s: members are narrowed to users of a directory", path)
+		}
 		for _, kind := range l.groups[path].read().unknown {
 			l.gap("group %s: members by %s are those that the manager lists, if any", path, kind)
 		}
