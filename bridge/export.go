@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/viaduct-sdk/viaduct"
@@ -21,7 +22,8 @@ import (
 // A Service of type LoadBalancer is exported as it is, and nothing is written.
 // Beside a Service of type ClusterIP or NodePort a companion of type
 // LoadBalancer is made, with the same selector and ports, named after it with
-// the suffix "-viaduct"; the Service itself is not touched.
+// the suffix "-viaduct"; the Service itself is not touched. [WithConversion]
+// changes the Service instead.
 //
 // The proof: NCP reports no error, the Service's status holds an address, and,
 // given [WithNSX], each port has a virtual server on it that is realized and has
@@ -45,7 +47,7 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 		if err != nil {
 			return Plan{}, err
 		}
-		if p, err = planExport(c.name, service, observed); err != nil {
+		if p, err = planExport(c.name, service, observed, o); err != nil {
 			return Plan{}, err
 		}
 		if first.Empty() {
@@ -56,7 +58,7 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 	if err != nil {
 		return nil, c.wrap("export", service, err)
 	}
-	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, plan: first.Plan}
+	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, SessionAffinity: p.affinity, plan: first.Plan}
 	exported.VIPService.Name = p.vipService.Name
 	if o.dryRun {
 		return exported, nil
@@ -77,8 +79,9 @@ func PlanExport(ctx context.Context, c *Cluster, service types.NamespacedName, o
 	return exported.Plan(), nil
 }
 
-// Unexport removes what [Export] made for a Service and waits until it is gone,
-// given [WithNSX] in NSX too. It returns what was done, or in a dry run what
+// Unexport removes what [Export] made for a Service, gives a converted one its
+// type back, and waits until the virtual address is gone, given [WithNSX] in NSX
+// too. It returns what was done, or in a dry run what
 // would be.
 //
 // A Service that is not exported, or was exported as it is, is no error and
@@ -86,20 +89,25 @@ func PlanExport(ctx context.Context, c *Cluster, service types.NamespacedName, o
 func Unexport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ExportOption) (Plan, error) {
 	o := newExportOptions(opts)
 	var first Plan
-	var uid types.UID
+	holders := map[types.NamespacedName]types.UID{} // of virtual addresses
 	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		observed, err := c.observeExport(ctx, service)
 		if err != nil {
 			return Plan{}, err
 		}
-		p := planUnexport(c.name, service, observed)
-		if !p.Empty() {
-			first, uid = p, observed.companion.UID
+		p, err := planUnexport(c.name, service, observed)
+		if first.Empty() {
+			first = p
 		}
-		return p, nil
+		for _, s := range p.Steps {
+			holders[types.NamespacedName{Namespace: s.Object.Namespace, Name: s.Object.Name}] = s.uid
+		}
+		return p, err
 	})
-	if err == nil && uid != "" && !o.dryRun {
-		err = c.awaitGone(ctx, companionOf(service), uid, o)
+	for name, uid := range holders {
+		if err == nil && !o.dryRun {
+			err = c.awaitGone(ctx, name, uid, o)
+		}
 	}
 	if err != nil {
 		return Plan{}, c.wrap("unexport", service, err)
@@ -173,7 +181,8 @@ func (c *Cluster) lookAtVIP(ctx context.Context, p exportPlan) (vip, types.UID, 
 	return v, s.UID, err
 }
 
-// awaitGone waits until a Service and its virtual servers are gone.
+// awaitGone waits until a Service is gone, or no load balancer any more, and its
+// virtual servers are gone.
 func (c *Cluster) awaitGone(ctx context.Context, name types.NamespacedName, uid types.UID, o *exportOptions) error {
 	ref := ObjectRef{Cluster: c.name, APIVersion: "v1", Kind: kindService, Namespace: name.Namespace, Name: name.Name}
 	return c.await(ctx, ref, o, func(ctx context.Context) (string, error) {
@@ -181,7 +190,7 @@ func (c *Cluster) awaitGone(ctx context.Context, name types.NamespacedName, uid 
 		if err != nil {
 			return "", err
 		}
-		if s.live != nil && s.UID == uid {
+		if s.live != nil && s.UID == uid && s.Spec.Type == corev1.ServiceTypeLoadBalancer {
 			return "Service " + name.String() + " is still being deleted", nil
 		}
 		if c.nsx == nil {

@@ -27,6 +27,7 @@ type exportPlan struct {
 	// vipService is the Service that gets the VIP.
 	vipService types.NamespacedName
 	ports      []Port
+	affinity   corev1.ServiceAffinity
 }
 
 // companionOf names the LoadBalancer Service beside an exported one.
@@ -44,7 +45,7 @@ func companionOf(name types.NamespacedName) types.NamespacedName {
 
 // planExport makes the Service reachable from outside: as it is when it is a
 // load balancer, through a companion otherwise.
-func planExport(cluster string, name types.NamespacedName, o exportObserved) (exportPlan, error) {
+func planExport(cluster string, name types.NamespacedName, o exportObserved, opts *exportOptions) (exportPlan, error) {
 	refuse := func(err error, reason, hint string) (exportPlan, error) {
 		return exportPlan{}, &Error{Op: "export", Cluster: cluster, Object: name, Reason: reason, Hint: hint, Err: err}
 	}
@@ -56,9 +57,18 @@ func planExport(cluster string, name types.NamespacedName, o exportObserved) (ex
 		vipService: name,
 		ports:      portsOf(o.service.Service),
 	}
+	if o.service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		p.affinity = corev1.ServiceAffinityClientIP
+	}
+	if opts.convert && (o.service.Spec.Type != corev1.ServiceTypeLoadBalancer || converted(name, o.service)) {
+		return planConversion(p, name, o, opts)
+	}
 	companion := companionOf(name)
 	ours := ownCompanion(name, o.companion)
 	if o.service.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		if opts.loadBalancerIP.IsValid() {
+			return refuse(viaduct.ErrInvalid, "the Service is a load balancer itself, and is exported as it is", "set its own spec.loadBalancerIP")
+		}
 		if ours {
 			p.Steps = remove(cluster, o.companion.object, "Service "+name.String()+" is a load balancer itself now")
 		}
@@ -73,7 +83,7 @@ func planExport(cluster string, name types.NamespacedName, o exportObserved) (ex
 		return refuse(viaduct.ErrConflict, fmt.Sprintf("its companion %s is being deleted", companion), "export again when it is gone")
 	}
 	p.vipService = companion
-	want, err := companionService(p.source, companion, o.service.Service)
+	want, err := companionService(p.source, companion, o.service.Service, opts)
 	if err != nil {
 		return refuse(viaduct.ErrInvalid, err.Error(), "")
 	}
@@ -90,10 +100,11 @@ func exportable(name types.NamespacedName, o exportObserved) (reason, hint strin
 	if o.service.live == nil {
 		return "there is no such Service", "check the cluster and the spelling", viaduct.ErrNotFound
 	}
-	if m, ok := readMark(o.service.live, name); ok {
-		if m.role == RoleImport {
-			return "the Service is itself an import of " + m.source.String(), "export the original", viaduct.ErrInvalid
-		}
+	switch m, ok := readMark(o.service.live, name); {
+	case !ok || m.role == RoleConverted:
+	case m.role == RoleImport:
+		return "the Service is itself an import of " + m.source.String(), "export the original", viaduct.ErrInvalid
+	default:
 		return "the Service is the companion of " + m.source.Name, "export that one", viaduct.ErrInvalid
 	}
 	spec := o.service.Spec
@@ -117,12 +128,20 @@ func exportable(name types.NamespacedName, o exportObserved) (reason, hint strin
 	return "", "", nil
 }
 
-// planUnexport removes the companion, if there is one of ours.
-func planUnexport(cluster string, name types.NamespacedName, o exportObserved) Plan {
-	if !ownCompanion(name, o.companion) {
-		return Plan{}
+// planUnexport removes the companion, if there is one of ours, and gives a
+// converted Service its type back.
+func planUnexport(cluster string, name types.NamespacedName, o exportObserved) (Plan, error) {
+	var p Plan
+	if converted(name, o.service) {
+		var err error
+		if p, err = planReversion(cluster, name, o.service); err != nil {
+			return Plan{}, err
+		}
 	}
-	return Plan{Steps: remove(cluster, o.companion.object, "Service "+name.String()+" is no longer exported")}
+	if ownCompanion(name, o.companion) {
+		p.Steps = append(p.Steps, remove(cluster, o.companion.object, "Service "+name.String()+" is no longer exported")...)
+	}
+	return p.sorted(), nil
 }
 
 // ownCompanion reports whether an observed Service is the companion that
@@ -138,7 +157,7 @@ func ownCompanion(name types.NamespacedName, companion service) bool {
 // companionService renders the LoadBalancer Service with the original's
 // selector and ports. The original owns it, so that Kubernetes collects it, and
 // NCP its virtual servers, when the original goes.
-func companionService(source Source, companion types.NamespacedName, original *corev1.Service) (*unstructured.Unstructured, error) {
+func companionService(source Source, companion types.NamespacedName, original *corev1.Service, opts *exportOptions) (*unstructured.Unstructured, error) {
 	m := mark{role: RoleCompanion, source: source, target: companion}
 	spec := applycorev1.ServiceSpec().
 		WithType(corev1.ServiceTypeLoadBalancer).
@@ -158,6 +177,16 @@ func companionService(source Source, companion types.NamespacedName, original *c
 	}
 	if original.Spec.IPFamilyPolicy != nil {
 		spec.WithIPFamilyPolicy(*original.Spec.IPFamilyPolicy).WithIPFamilies(original.Spec.IPFamilies...)
+	}
+	if opts.loadBalancerIP.IsValid() {
+		spec.WithLoadBalancerIP(opts.loadBalancerIP.String())
+	}
+	if original.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		spec.WithSessionAffinity(corev1.ServiceAffinityClientIP)
+		if c := original.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+			spec.WithSessionAffinityConfig(applycorev1.SessionAffinityConfig().
+				WithClientIP(applycorev1.ClientIPConfig().WithTimeoutSeconds(*c.ClientIP.TimeoutSeconds)))
+		}
 	}
 	if original.Spec.PublishNotReadyAddresses {
 		spec.WithPublishNotReadyAddresses(true)

@@ -42,6 +42,8 @@ type Exported struct {
 	Addresses []netip.Addr `json:"addresses"`
 	// Ports are the ports of the virtual address, sorted by number.
 	Ports []Port `json:"ports"`
+	// SessionAffinity is ClientIP when each client stays with one pod.
+	SessionAffinity corev1.ServiceAffinity `json:"sessionAffinity,omitempty"`
 	// Proof says how it is known that the addresses answer.
 	Proof Proof `json:"proof"`
 
@@ -136,6 +138,9 @@ func (e *Exported) validate() error {
 		return damaged("it holds no address (the result of a dry run cannot be imported)")
 	case e.Source.UID == "" || e.VIPService.UID == "":
 		return damaged("a uid is missing")
+	}
+	if a := e.SessionAffinity; a != "" && a != corev1.ServiceAffinityClientIP {
+		return damaged(fmt.Sprintf("sessionAffinity is %q", a))
 	}
 	for _, address := range e.Addresses {
 		if err := checkVIP(address); err != nil {

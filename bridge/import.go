@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/viaduct-sdk/viaduct"
 )
@@ -36,7 +37,9 @@ func (i *Imported) Plan() Plan { return i.plan }
 // Import gives an exported service its native name in another cluster: a
 // Service without a selector, of the same name in the namespace of the same
 // name, and an EndpointSlice that holds the virtual address. Clients there look
-// up name.namespace.svc as if the service were local. The namespace must exist.
+// up name.namespace.svc as if the service were local. [WithTarget] and [WithPort]
+// choose another name and other ports. The namespace must exist unless
+// [WithCreateNamespace] says to make it.
 //
 // The Service owns the slice: deleting the Service takes the slice along even
 // if Viaduct never runs again.
@@ -57,9 +60,12 @@ func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) 
 	if e == nil {
 		return nil, fmt.Errorf("bridge: import into cluster %s: no exported document: %w", c.name, viaduct.ErrInvalid)
 	}
-	target := targetOf(e)
+	target := o.targetOf(e)
 	if err := e.validate(); err != nil {
 		return nil, c.wrap("import", target, err)
+	}
+	if msgs := validation.IsDNS1035Label(target.Name); len(msgs) > 0 {
+		return nil, c.wrap("import", target, fmt.Errorf("name %q: %s: %w", target.Name, msgs[0], viaduct.ErrInvalid))
 	}
 	var first Plan
 	var observed importObserved
@@ -68,7 +74,12 @@ func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) 
 		if observed, err = c.observeImport(ctx, target); err != nil {
 			return Plan{}, err
 		}
-		p, err := planImport(c.name, e, observed)
+		if target.Name != e.Source.Name || target.Namespace != e.Source.Namespace {
+			if err := observed.observeOriginal(ctx, c, e.Source); err != nil {
+				return Plan{}, err
+			}
+		}
+		p, err := planImport(c.name, e, observed, o)
 		if first.Empty() {
 			first = p
 		}
@@ -77,15 +88,16 @@ func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) 
 	if err != nil {
 		return nil, c.wrap("import", target, err)
 	}
-	return c.imported(target, e, observed.service, w, first)
+	return c.imported(e, observed.service, w, first, o)
 }
 
 // imported describes the import from the Service as written, or as observed
 // when there was nothing to write.
-func (c *Cluster) imported(target types.NamespacedName, e *Exported, s service, w written, p Plan) (*Imported, error) {
+func (c *Cluster) imported(e *Exported, s service, w written, p Plan, o *importOptions) (*Imported, error) {
+	target := o.targetOf(e)
 	i := &Imported{
 		Cluster: c.name, Namespace: target.Namespace, Name: target.Name,
-		Addresses: sortedAddresses(e.Addresses), Ports: e.sortedPorts(), plan: p,
+		Addresses: sortedAddresses(e.Addresses), Ports: o.servicePorts(e), plan: p,
 	}
 	ref := ObjectRef{Cluster: c.name, APIVersion: "v1", Kind: kindService, Namespace: target.Namespace, Name: target.Name}
 	if stored, ok := w[ref]; ok {

@@ -4,13 +4,16 @@
 package bridge
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	applydiscoveryv1 "k8s.io/client-go/applyconfigurations/discovery/v1"
 
@@ -26,17 +29,21 @@ const sliceManager = "viaduct-sdk.github.io"
 // planImport gives the exported service its name in the importing cluster: a
 // Service without a selector, and one slice per address family that holds the
 // VIP.
-func planImport(cluster string, e *Exported, o importObserved) (Plan, error) {
-	target := targetOf(e)
-	if reason, hint, err := importable(target, e, o); err != nil {
+func planImport(cluster string, e *Exported, o importObserved, opts *importOptions) (Plan, error) {
+	target := opts.targetOf(e)
+	if reason, hint, err := importable(target, e, o, opts); err != nil {
 		return Plan{}, &Error{Op: "import", Cluster: cluster, Object: target, Reason: reason, Hint: hint, Err: err}
 	}
 	m := mark{role: RoleImport, source: e.Source, target: target}
-	service, err := importService(m, e)
+	service, err := importService(m, e, opts)
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Steps: converge(cluster, o.service.object, service, "gives the name to "+e.Source.String())}
+	var p Plan
+	if o.namespaceMissing {
+		p.Steps = append(p.Steps, createNamespace(cluster, target.Namespace))
+	}
+	p.Steps = append(p.Steps, converge(cluster, o.service.object, service, "gives the name to "+e.Source.String())...)
 	wanted := map[string]bool{}
 	for _, family := range []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6} {
 		want, err := importSlice(m, e, family, o.serviceUID())
@@ -57,21 +64,51 @@ func planImport(cluster string, e *Exported, o importObserved) (Plan, error) {
 	return p.sorted(), nil
 }
 
-// targetOf names the importing Service: as the exported one.
-func targetOf(e *Exported) types.NamespacedName {
-	return types.NamespacedName{Namespace: e.Source.Namespace, Name: e.Source.Name}
+// targetOf names the importing Service: as the exported one unless asked for
+// otherwise.
+func (o *importOptions) targetOf(e *Exported) types.NamespacedName {
+	return types.NamespacedName{
+		Namespace: cmp.Or(o.target.Namespace, e.Source.Namespace),
+		Name:      cmp.Or(o.target.Name, e.Source.Name),
+	}
 }
+
+// createNamespace is the step that makes a missing namespace. It gets no marks:
+// it is not Viaduct's to remove.
+func createNamespace(cluster, name string) Step {
+	namespace := &unstructured.Unstructured{}
+	namespace.SetAPIVersion("v1")
+	namespace.SetKind(kindNamespace)
+	namespace.SetName(name)
+	return Step{Action: ActionCreate, Object: refOf(cluster, namespace), Reason: "holds the import", After: namespace}
+}
+
+const (
+	reasonSameCluster = "this is the cluster that exported it, where the name works already"
+	hintSameCluster   = "import into another cluster"
+)
 
 // importable returns why a document cannot be imported here, what to do, and an
 // error when it cannot.
-func importable(target types.NamespacedName, e *Exported, o importObserved) (reason, hint string, err error) {
-	if o.namespaceMissing {
-		return "there is no such namespace", "create it first", viaduct.ErrNotFound
+func importable(target types.NamespacedName, e *Exported, o importObserved, opts *importOptions) (reason, hint string, err error) {
+	if o.namespaceMissing && !opts.createNamespace {
+		return "there is no such namespace", "create it first, or import with WithCreateNamespace", viaduct.ErrNotFound
+	}
+	if o.original == e.Source.UID {
+		return reasonSameCluster, hintSameCluster, viaduct.ErrInvalid
+	}
+	for name, number := range opts.ports {
+		if !slices.ContainsFunc(e.Ports, func(p Port) bool { return p.Name == name }) {
+			return fmt.Sprintf("port %q is to be %d, and the exported service has no port of that name", name, number), "", viaduct.ErrInvalid
+		}
+		if len(validation.IsValidPortNum(int(number))) > 0 {
+			return fmt.Sprintf("port %q is to be %d, which is out of range", name, number), "", viaduct.ErrInvalid
+		}
 	}
 	if o.service.live != nil {
 		switch o.service.UID {
 		case e.Source.UID, e.VIPService.UID:
-			return "this is the cluster that exported it, where the name works already", "import into another cluster", viaduct.ErrInvalid
+			return reasonSameCluster, hintSameCluster, viaduct.ErrInvalid
 		}
 		m, ours := readMark(o.service.live, target)
 		switch {
@@ -129,9 +166,12 @@ func (o importObserved) slice(name string) object {
 
 // importService renders the Service that carries the name. It has no selector,
 // so that nobody but Viaduct makes slices for it.
-func importService(m mark, e *Exported) (*unstructured.Unstructured, error) {
+func importService(m mark, e *Exported, opts *importOptions) (*unstructured.Unstructured, error) {
 	spec := applycorev1.ServiceSpec().WithType(corev1.ServiceTypeClusterIP)
-	for _, p := range e.sortedPorts() {
+	if e.SessionAffinity != "" {
+		spec.WithSessionAffinity(e.SessionAffinity)
+	}
+	for _, p := range opts.servicePorts(e) {
 		port := applycorev1.ServicePort().WithProtocol(p.Protocol).WithPort(p.Port)
 		if p.Name != "" {
 			port.WithName(p.Name)
@@ -145,6 +185,17 @@ func importService(m mark, e *Exported) (*unstructured.Unstructured, error) {
 		WithLabels(m.labels()).
 		WithAnnotations(m.annotations()).
 		WithSpec(spec))
+}
+
+// servicePorts returns the ports as the importing Service has them.
+func (o *importOptions) servicePorts(e *Exported) []Port {
+	ports := e.sortedPorts()
+	for i, p := range ports {
+		if number, ok := o.ports[p.Name]; ok {
+			ports[i].Port = number
+		}
+	}
+	return ports
 }
 
 // importSlice renders the slice that holds the addresses of one family, nil

@@ -28,6 +28,7 @@ import (
 
 // The kinds that the bridge writes.
 const (
+	kindNamespace     = "Namespace"
 	kindService       = "Service"
 	kindEndpointSlice = "EndpointSlice"
 )
@@ -121,7 +122,7 @@ func sliceOf(live *unstructured.Unstructured) (slice, error) {
 // namespaceMissing reports whether the namespace is known not to exist. Who may
 // not read namespaces does not know.
 func (c *Cluster) namespaceMissing(ctx context.Context, name string) (bool, error) {
-	_, err := c.resource("v1", "Namespace", "").Get(ctx, name, metav1.GetOptions{})
+	_, err := c.resource("v1", kindNamespace, "").Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return true, nil

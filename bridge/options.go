@@ -3,6 +3,12 @@
 
 package bridge
 
+import (
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
 // Progress is a change worth telling somebody who waits.
 type Progress struct {
 	// Object is what changed, or what is waited for.
@@ -28,12 +34,27 @@ type commonOptions struct {
 	progress func(Progress)
 }
 
+type exportOptions struct {
+	commonOptions
+	convert        bool
+	loadBalancerIP netip.Addr
+}
+
+type importOptions struct {
+	commonOptions
+	target          types.NamespacedName
+	ports           map[string]int32
+	createNamespace bool
+}
+
 type (
-	exportOptions struct{ commonOptions }
-	importOptions struct{ commonOptions }
+	option       func(*commonOptions)
+	exportOption func(*exportOptions)
+	importOption func(*importOptions)
 )
 
-type option func(*commonOptions)
+func (f exportOption) applyExport(o *exportOptions) { f(o) }
+func (f importOption) applyImport(o *importOptions) { f(o) }
 
 func (o option) applyExport(e *exportOptions) { o(&e.commonOptions) }
 func (o option) applyImport(i *importOptions) { o(&i.commonOptions) }
@@ -49,6 +70,50 @@ func WithDryRun() Option {
 // the bridge.
 func WithProgress(f func(Progress)) Option {
 	return option(func(c *commonOptions) { c.progress = f })
+}
+
+// WithConversion exports a Service of type ClusterIP or NodePort by changing its
+// type to LoadBalancer instead of making a companion, as the vSphere
+// documentation does by hand. The Service's type is remembered on it, and
+// [Unexport] gives it back.
+func WithConversion() ExportOption {
+	return exportOption(func(o *exportOptions) { o.convert = true })
+}
+
+// WithLoadBalancerIP asks NCP for this virtual address, which must be free and
+// in an ingress pool. Without it NCP chooses one, and a companion that is made
+// anew may get another.
+//
+// A Service of type LoadBalancer is exported as it is: it asks in its own
+// spec.loadBalancerIP, and the option is refused with [viaduct.ErrInvalid].
+func WithLoadBalancerIP(address netip.Addr) ExportOption {
+	return exportOption(func(o *exportOptions) { o.loadBalancerIP = address })
+}
+
+// WithTarget imports under another name or into another namespace; an empty
+// part stays as in the exporting cluster. Unimport takes the name given here.
+func WithTarget(target types.NamespacedName) ImportOption {
+	return importOption(func(o *importOptions) { o.target = target })
+}
+
+// WithPort gives a port another number in the importing cluster: clients use
+// number, and the cluster forwards to the port of the virtual address. The name
+// is that of the exported port; empty for a port without a name.
+//
+// A name that the document lacks is refused with [viaduct.ErrInvalid].
+func WithPort(name string, number int32) ImportOption {
+	return importOption(func(o *importOptions) {
+		if o.ports == nil {
+			o.ports = make(map[string]int32)
+		}
+		o.ports[name] = number
+	})
+}
+
+// WithCreateNamespace creates the namespace of the import when it is missing.
+// Nothing removes it again: others may use it by then.
+func WithCreateNamespace() ImportOption {
+	return importOption(func(o *importOptions) { o.createNamespace = true })
 }
 
 func (c *commonOptions) report(object ObjectRef, state string) {

@@ -34,6 +34,8 @@ type Role string
 const (
 	// RoleCompanion is the LoadBalancer Service beside an exported one.
 	RoleCompanion Role = "companion"
+	// RoleConverted is a Service of the user whose type Viaduct changed.
+	RoleConverted Role = "converted"
 	// RoleImport is the Service of an import, and its slices.
 	RoleImport Role = "import"
 )
@@ -85,12 +87,12 @@ type mark struct {
 
 // id binds an object to its target and its source, so that a copy of its labels
 // elsewhere does not make that object ours. The exporting cluster's name is not
-// part of a companion's id: the companion lives in that cluster whatever the
-// caller names it.
+// part of the id of what lives in that cluster itself, whatever the caller names
+// it.
 func (m mark) id() string {
 	from := m.source
 	from.UID = ""
-	if m.role == RoleCompanion {
+	if m.role != RoleImport {
 		from.Cluster = ""
 	}
 	return hash(string(m.role), m.target.String(), from.String())

@@ -124,6 +124,8 @@ func (s Step) rank() int {
 	}
 	rank := 1
 	switch {
+	case s.Object.Kind == kindNamespace:
+		rank = 0
 	case s.Object.Kind == kindEndpointSlice:
 		rank = 2
 	case obj != nil && obj.GetLabels()[labelRole] == string(RoleCompanion):

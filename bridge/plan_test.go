@@ -157,7 +157,7 @@ func TestPlanExportRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := exportObserved{service: observe(t, tc.service), companion: observe(t, tc.companion), namespaceMissing: tc.missing}
-			_, err := planExport("supervisor", postgres, o)
+			_, err := planExport("supervisor", postgres, o, newExportOptions(nil))
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), postgres.String()) {
 				t.Errorf("%s: got %v, want an error that matches %q, names the Service and says %q", tc.reason, err, tc.want, tc.says)
 			}
@@ -202,7 +202,7 @@ func TestPlanImportRefuses(t *testing.T) {
 				}
 				o.slices = []slice{{object{live: &unstructured.Unstructured{Object: fields}}, tc.slice}}
 			}
-			p, err := planImport("acme-fitness", exportedPostgres(), o)
+			p, err := planImport("acme-fitness", exportedPostgres(), o, newImportOptions(nil))
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), postgres.String()) {
 				t.Errorf("%s: got %v, want an error that matches %q, names the Service and says %q", tc.reason, err, tc.want, tc.says)
 			}
@@ -239,7 +239,7 @@ func TestAppliedPlanIsEmpty(t *testing.T) {
 	var o importObserved
 	for _, c := range changes {
 		c.change(e)
-		p, err := planImport("acme-fitness", e, o)
+		p, err := planImport("acme-fitness", e, o, newImportOptions(nil))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -253,7 +253,7 @@ func TestAppliedPlanIsEmpty(t *testing.T) {
 		for _, s := range p.Steps {
 			o = o.after(t, api, s)
 		}
-		again, err := planImport("acme-fitness", e, o)
+		again, err := planImport("acme-fitness", e, o, newImportOptions(nil))
 		if err != nil || !again.Empty() {
 			t.Errorf("%s: applied, then planned again: %v\n%s", c.name, err, again)
 		}
@@ -313,7 +313,7 @@ func TestExportedCompanionPlanIsEmpty(t *testing.T) {
 		},
 	} {
 		o.service = observe(t, serviceWith(change))
-		p, err := planExport("supervisor", postgres, o)
+		p, err := planExport("supervisor", postgres, o, newExportOptions(nil))
 		if err != nil || len(p.Steps) != 1 {
 			t.Fatalf("got %v, %s; want one step", err, p.Plan)
 		}
@@ -322,12 +322,12 @@ func TestExportedCompanionPlanIsEmpty(t *testing.T) {
 		if o.companion, err = serviceOf(live); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := planExport("supervisor", postgres, o); err != nil || !again.Empty() {
+		if again, err := planExport("supervisor", postgres, o, newExportOptions(nil)); err != nil || !again.Empty() {
 			t.Errorf("applied, then planned again: %v\n%s", err, again.Plan)
 		}
 	}
 	o.service = observe(t, serviceWith(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer }))
-	p, err := planExport("supervisor", postgres, o)
+	p, err := planExport("supervisor", postgres, o, newExportOptions(nil))
 	if err != nil || len(p.Steps) != 1 || p.Steps[0].Action != ActionDelete || p.vipService != postgres {
 		t.Errorf("a Service that became a load balancer: got %v, %s; want its companion deleted", err, p.Plan)
 	}
@@ -381,14 +381,14 @@ func goldenPlan(t *testing.T, data []byte, r *rand.Rand) (text, machine string) 
 	var plans []Plan
 	for i := range in.Services {
 		s := &in.Services[i]
-		p, err := planExport(in.Cluster, key(s), exportObserved{service: observe(t, s)})
+		p, err := planExport(in.Cluster, key(s), exportObserved{service: observe(t, s)}, newExportOptions(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		plans = append(plans, p.Plan)
 	}
 	for _, e := range in.Exported {
-		p, err := planImport(in.Into, e, importObserved{})
+		p, err := planImport(in.Into, e, importObserved{}, newImportOptions(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
