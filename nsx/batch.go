@@ -168,10 +168,7 @@ func (c *Client) deletePage(ctx context.Context, page []change, opts []WriteOpti
 			op: "delete", object: page[i].path.String(), method: http.MethodDelete,
 			route: page[i].route(), args: page[i].ids(), opts: opts,
 		})
-		if errors.Is(err, viaduct.ErrNotFound) {
-			err = nil
-		}
-		outcome.add(err, page[i:i+1])
+		outcome.add(gone(err), page[i:i+1])
 	}
 }
 

@@ -177,8 +177,8 @@ func (c Collection[T]) updateOnce(ctx context.Context, id string, change func(*T
 	return c.put(ctx, id, merged, opts)
 }
 
-// Delete deletes the object with this id. It is no error if there is none. NSX
-// may take its time: until it has purged the object, its path can't be used
+// Delete deletes the object with this id. It is no error if there is none and
+// NSX itself says so, not a proxy before it. NSX may take its time: until it has purged the object, its path can't be used
 // again.
 //
 // Errors match [viaduct.ErrInUse] when other objects refer to it or lie beneath
@@ -186,11 +186,7 @@ func (c Collection[T]) updateOnce(ctx context.Context, id string, change func(*T
 func (c Collection[T]) Delete(ctx context.Context, id string, opts ...WriteOption) error {
 	r := c.one("delete", http.MethodDelete, id, nil, nil)
 	r.opts = opts
-	err := c.client.do(ctx, r)
-	if errors.Is(err, viaduct.ErrNotFound) {
-		return nil
-	}
-	return err
+	return gone(c.client.do(ctx, r))
 }
 
 // WaitGone waits until a deleted object can't be read any more.

@@ -245,6 +245,16 @@ func (e *Error) protected() bool {
 		strings.Contains(e.Message, "allowOverwrite")
 }
 
+// gone turns the error of a deletion into success when NSX says that there is
+// no such object. A 404 without NSX's envelope comes from something else.
+func gone(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Is(viaduct.ErrNotFound) && e.Code != 0 {
+		return nil
+	}
+	return err
+}
+
 // hasCode reports whether err is an answer of NSX with one of the codes.
 func hasCode(err error, codes ...int64) bool {
 	var e *Error
