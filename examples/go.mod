@@ -3,6 +3,7 @@ module github.com/viaduct-sdk/viaduct/examples
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/viaduct-sdk/viaduct v0.0.0
 	github.com/viaduct-sdk/viaduct/internal/lab v0.0.0
 	k8s.io/api v0.36.3
