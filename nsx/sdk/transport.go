@@ -96,6 +96,7 @@ func withEnvelope(res *http.Response, body []byte) (*http.Response, error) {
 			envelope[fieldMessage] = text
 		}
 	}
+	readable(envelope)
 	numberCodes(envelope)
 	envelope[fieldStatus] = statusName(res.StatusCode)
 	envelope[fieldMethod], envelope[fieldPath] = res.Request.Method, res.Request.URL.Path
@@ -116,18 +117,13 @@ func withEnvelope(res *http.Response, body []byte) (*http.Response, error) {
 }
 
 // numberCodes makes numbers of the error codes that are strings, and drops
-// those that are neither.
+// those that are no numbers. The generated code reads no others.
 func numberCodes(envelope map[string]any) {
-	switch code := envelope[fieldCode].(type) {
-	case nil, json.Number:
-	case string:
-		if n, err := strconv.ParseInt(code, 10, 64); err == nil {
-			envelope[fieldCode] = n
-			break
+	if code, ok := envelope[fieldCode]; ok {
+		n, err := strconv.ParseInt(fmt.Sprint(code), 10, 64) // of a string or a json.Number
+		if envelope[fieldCode] = n; err != nil {
+			delete(envelope, fieldCode)
 		}
-		delete(envelope, fieldCode)
-	default:
-		delete(envelope, fieldCode)
 	}
 	related, _ := envelope[fieldRelated].([]any)
 	for _, r := range related {
@@ -135,6 +131,30 @@ func numberCodes(envelope map[string]any) {
 			numberCodes(nested)
 		}
 	}
+}
+
+// readable returns the value with numbers that the generated code can't read,
+// which are those that no integer or floating-point type holds, as strings.
+func readable(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if _, err := v.Int64(); err == nil {
+			return v
+		}
+		if _, err := v.Float64(); err == nil {
+			return v
+		}
+		return v.String()
+	case []any:
+		for i := range v {
+			v[i] = readable(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = readable(v[name])
+		}
+	}
+	return value
 }
 
 // plainText returns the beginning of a text, and nothing of markup.
