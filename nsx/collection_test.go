@@ -232,7 +232,9 @@ func TestLifeOfEveryKind(t *testing.T) {
 				AllocationRanges: []nsx.IPRange{{Start: "192.168.40.2", End: "192.168.40.9"}},
 			},
 			func(s *nsx.IPSubnet) { s.Description = "changed" }),
-		"ip allocation": life(func(c *nsx.Client) nsx.Collection[nsx.IPAllocation] { return c.IPPools().Allocations("parent").Collection },
+		"ip allocation": life(func(c *nsx.Client) nsx.Collection[nsx.IPAllocation] {
+			return c.IPPools().Allocations("parent").Collection
+		},
 			nsx.IPAllocation{Resource: mine, AllocationIP: "192.168.30.70"},
 			func(a *nsx.IPAllocation) { a.Description = "changed" }),
 		"ip block": life((*nsx.Client).IPBlocks, nsx.IPBlock{Resource: mine, CIDR: "10.244.0.0/20"},
@@ -249,7 +251,9 @@ func TestLifeOfEveryKind(t *testing.T) {
 		},
 			nsx.SecurityPolicy{Resource: mine, Category: nsx.CategoryApplication, SequenceNumber: 10},
 			func(p *nsx.SecurityPolicy) { p.Description = "changed" }),
-		"rule": life(func(c *nsx.Client) nsx.Collection[nsx.Rule] { return c.Domain("default").SecurityPolicies().Rules("parent") },
+		"rule": life(func(c *nsx.Client) nsx.Collection[nsx.Rule] {
+			return c.Domain("default").SecurityPolicies().Rules("parent")
+		},
 			nsx.Rule{
 				Resource: mine, Action: nsx.RuleDrop, Direction: nsx.RuleIn,
 				SourceGroups: []nsx.Path{nsx.Any}, DestinationGroups: []nsx.Path{"10.0.0.1"}, Services: []nsx.Path{nsx.Any},

@@ -4,6 +4,8 @@
 package nsx_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"testing"
 
 	"github.com/viaduct-sdk/viaduct/nsx"
@@ -37,4 +39,10 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// certificateError is what net/http returns for a certificate that is not
+// trusted.
+func certificateError() error {
+	return &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
 }
