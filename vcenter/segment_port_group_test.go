@@ -225,8 +225,10 @@ func TestWatchAcrossSessionLoss(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			seen := make(chan string, total)
+			room := make(chan struct{}, 50) // how many are there at a time
 			go func() {
 				for i := range total {
+					room <- struct{}{}
 					if i == total/2 {
 						srv.ExpireSessions()
 					}
@@ -245,6 +247,7 @@ func TestWatchAcrossSessionLoss(t *testing.T) {
 					if err := srv.RemoveSegmentPortGroup(ctx, id); err != nil {
 						t.Error(err)
 					}
+					<-room
 				}
 			}()
 			r := newReplay()
