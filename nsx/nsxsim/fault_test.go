@@ -257,7 +257,8 @@ func TestManagersStopAndStart(t *testing.T) {
 		c.logIn()
 		c.must(http.MethodGet, policy+"/infra/segments/x", nil)
 	}
-	if _, err := srv.Client().Get("https://elsewhere.sim/"); err == nil {
+	c.client, c.base = srv.Client(), "https://elsewhere.sim"
+	if _, _, err := c.attempt(t.Context()); err == nil {
 		t.Error("a host that is no manager answered")
 	}
 }

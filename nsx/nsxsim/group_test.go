@@ -54,8 +54,10 @@ func TestEffectiveMembers(t *testing.T) {
 		machines   []string
 	}{
 		"addresses": {
-			"as they were given", []any{object{"resource_type": "IPAddressExpression", "ip_addresses": []string{"10.1.0.0/16", "10.2.0.1-10.2.0.9"}}},
-			[]any{"10.1.0.0/16", "10.2.0.1-10.2.0.9"}, nil, nil, nil,
+			"as they were given",
+			[]any{object{"resource_type": "IPAddressExpression", "ip_addresses": []string{"10.1.0.0/16", "10.2.0.1-10.2.0.9"}}},
+			[]any{"10.1.0.0/16", "10.2.0.1-10.2.0.9"},
+			nil, nil, nil,
 		},
 		"segment path": {"its ports and what is on them", []any{paths(data)}, []any{"10.244.0.18", "10.244.0.19"}, []string{data}, []string{db}, []string{"vm-1"}},
 		"port path":    {"only the port", []any{paths(web)}, []any{"10.244.0.3"}, nil, []string{web}, nil},
@@ -71,11 +73,18 @@ func TestEffectiveMembers(t *testing.T) {
 			[]any{object{"resource_type": "NestedExpression", "expressions": []any{
 				condition("Segment", "Tag", "EQUALS", "ncp/project|acme-data"), and, condition("SegmentPort", "Tag", "EQUALS", "role|db"),
 			}}},
-			[]any{"10.244.0.18", "10.244.0.19"}, nil, []string{db}, []string{"vm-1"},
+			[]any{"10.244.0.18", "10.244.0.19"},
+			nil,
+			[]string{db},
+			[]string{"vm-1"},
 		},
 		"external id": {
-			"a virtual machine", []any{object{"resource_type": "ExternalIDExpression", "member_type": "VirtualMachine", "external_ids": []string{"vm-1"}}},
-			[]any{"10.244.0.18", "10.244.0.19"}, nil, []string{db}, []string{"vm-1"},
+			"a virtual machine",
+			[]any{object{"resource_type": "ExternalIDExpression", "member_type": "VirtualMachine", "external_ids": []string{"vm-1"}}},
+			[]any{"10.244.0.18", "10.244.0.19"},
+			nil,
+			[]string{db},
+			[]string{"vm-1"},
 		},
 		"other group": {"what is in it", []any{paths(groups + "inner")}, []any{"10.9.9.9"}, nil, nil, nil},
 		"itself":      {"a circle adds nobody", []any{paths(groups+"outer", web)}, []any{"10.244.0.3"}, nil, []string{web}, nil},

@@ -5,6 +5,7 @@ package nsxsim_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,9 +45,7 @@ func TestStrictDecoding(t *testing.T) {
 			"ip_address": "10.0.0.1", "ports": []string{"80"},
 			"application_profile_path": "/infra/lb-app-profiles/default-tcp-lb-app-profile",
 		}
-		for name, value := range change {
-			valid[name] = value
-		}
+		maps.Copy(valid, change)
 		return valid
 	}
 	cases := map[string]struct {

@@ -212,7 +212,14 @@ func (k *mpKind) delete(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.managerDelete(o, c.flag("force") || c.flag("cascade"))
+	if c.flag("cascade") {
+		for _, path := range c.s.manager.referring(o.path) {
+			if err := c.managerDelete(c.s.manager.objects[path], false); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, c.managerDelete(o, c.flag("force"))
 }
 
 // managerDelete deletes the object unless others refer to it.

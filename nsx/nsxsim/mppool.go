@@ -10,20 +10,28 @@ import (
 	"slices"
 )
 
-const mpPools = "/pools/ip-pools"
+const (
+	mpPools   = "/pools/ip-pools"
+	mpSubnets = "/pools/ip-subnets"
+)
 
 func mpPoolRoutes() []route {
 	pool := managerBase + mpPools + "/{id}"
 	return []route{
 		newRoute(http.MethodGet, pool, readManagerPool),
-		newRoute(http.MethodPost, pool, allocateOrRelease),
+		newRoute(http.MethodPost, pool, allocateFrom(mpPools)),
+		newRoute(http.MethodPost, managerBase+mpSubnets+"/{id}", allocateFrom(mpSubnets)),
 		newRoute(http.MethodDelete, pool, deleteManagerPool),
 		newRoute(http.MethodGet, pool+"/allocations", listAllocations),
 	}
 }
 
-// managerRanges returns the addresses of a pool's subnets.
+// managerRanges returns the addresses of a pool's subnets, or those of the
+// subnet of a block.
 func managerRanges(pool *object) ([]addressRange, error) {
+	if network, err := netip.ParsePrefix(pool.text("cidr")); err == nil {
+		return []addressRange{{first: network.Addr().Next(), last: last(network).Prev()}}, nil
+	}
 	var ranges []addressRange
 	for _, subnet := range asObjects(pool.body["subnets"]) {
 		found, err := staticRanges(&object{body: subnet})
@@ -106,13 +114,20 @@ func readManagerPool(c *call) (any, error) {
 	return body, nil
 }
 
+// allocateFrom answers requests for the addresses of a collection's objects.
+func allocateFrom(collection string) handler {
+	return func(c *call) (any, error) {
+		pool, err := c.managerObject(collection)
+		if err != nil {
+			return nil, err
+		}
+		return c.allocateOrRelease(pool)
+	}
+}
+
 // allocateOrRelease gives out an address, the one asked for or any, or takes
 // one back.
-func allocateOrRelease(c *call) (any, error) {
-	pool, err := c.managerObject(mpPools)
-	if err != nil {
-		return nil, err
-	}
+func (c *call) allocateOrRelease(pool *object) (any, error) {
 	sent, err := c.object()
 	if err != nil {
 		return nil, err
