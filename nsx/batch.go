@@ -73,16 +73,24 @@ func (c Collection[T]) ApplyIn(b *Batch, object T) {
 
 // DeleteIn adds to the batch what Delete does.
 func (c Collection[T]) DeleteIn(b *Batch, id string) {
-	if _, err := ParsePath(string(c.Path(id))); err != nil && b.err == nil {
+	if err := c.checkID(id); err != nil && b.err == nil {
 		b.err = err
 	}
 	b.deletes = append(b.deletes, change{path: c.Path(id), types: c.types})
 }
 
+func (c Collection[T]) checkID(id string) error {
+	if strings.Contains(id, "/") {
+		return fmt.Errorf("nsx: %s %q: %w: an id has no slash", c.noun, id, viaduct.ErrInvalid)
+	}
+	_, err := ParsePath(string(c.Path(id)))
+	return err
+}
+
 // intent is the object's members, complete with id and type.
 func (c Collection[T]) intent(object T) (map[string]jsontext.Value, error) {
 	r := object.resource()
-	if _, err := ParsePath(string(c.Path(r.ID))); err != nil {
+	if err := c.checkID(r.ID); err != nil {
 		return nil, err
 	}
 	data, err := encodeIntent(object)
