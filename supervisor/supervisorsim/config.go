@@ -74,6 +74,9 @@ type Config struct {
 	Baseline BaselinePolicy
 	// NCPVersion is the tag ncp/version.
 	NCPVersion string
+	// Login describes /wcp/* and its users. Its Kubernetes, Namespaces and Guests
+	// are the simulator's.
+	Login WCPConfig
 	// Resync is how often everything is compared again, although nothing was
 	// seen to change: five minutes.
 	Resync time.Duration

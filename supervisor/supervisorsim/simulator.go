@@ -41,6 +41,7 @@ type Simulator struct {
 	lb      *balancer
 	fw      *firewall
 	pods    *spherelet
+	wcp     *WCP
 
 	namespaceQueue, serviceQueue, podQueue, policyQueue *controller
 
@@ -64,6 +65,9 @@ func Start(ctx context.Context, cfg Config) (*Simulator, error) {
 		return nil, err
 	}
 	s.assemble()
+	if err := s.openLogin(); err != nil {
+		return nil, err
+	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -87,9 +91,13 @@ func Start(ctx context.Context, cfg Config) (*Simulator, error) {
 	return s, nil
 }
 
+// WCP returns the Supervisor's login.
+func (s *Simulator) WCP() *WCP { return s.wcp }
+
 // Close stops the simulation and waits until nothing of it runs any more. What
 // it made stays, as it does when NCP stops. Close may be called again.
 func (s *Simulator) Close() {
+	s.wcp.Close()
 	s.stop()
 	s.done.Wait()
 	s.factory.Shutdown()
@@ -168,8 +176,10 @@ func (s *Simulator) prepare(ctx context.Context) error {
 			return fmt.Errorf("supervisorsim: read NSX: %w", err)
 		}
 	}
-	_, err := s.nets.ensure(ctx, s.m.cluster, sharedNetwork)
-	return err
+	if _, err := s.nets.ensure(ctx, s.m.cluster, sharedNetwork); err != nil {
+		return err
+	}
+	return s.ensureRoles(ctx)
 }
 
 // subscribe ties what changes on the API server to those who must look again.

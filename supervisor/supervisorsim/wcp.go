@@ -113,7 +113,7 @@ func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return s.admit(ctx, ns.Name)
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": ns.UID, "annotations": missing}})
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
 	if err != nil {
 		return fmt.Errorf("supervisorsim: annotate namespace %q: %w", ns.Name, err)
 	}
-	return nil
+	return s.admit(ctx, ns.Name)
 }
 
 // reconcileNamespace is NCP's part: it completes the network of a namespace
