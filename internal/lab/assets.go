@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/lab/controlplane"
 )
 
 // assetsVariable names the directory with the binaries of a control plane, as
@@ -25,13 +26,13 @@ type servers struct {
 
 // findServers takes the binaries from the directory of assets when there is
 // one, and compiles the lab's own otherwise.
-func findServers(ctx context.Context, config Config, p *progress) (servers, error) {
+func findServers(ctx context.Context, config Config) (servers, error) {
 	dir := config.Assets
 	if dir == "" {
 		dir = os.Getenv(assetsVariable)
 	}
 	if dir == "" {
-		kube, err := build(ctx, p)
+		kube, err := controlplane.Build(ctx, config.Progress)
 		return servers{
 			etcd:              []string{kube, "etcd"},
 			apiServer:         []string{kube, "kube-apiserver"},

@@ -179,8 +179,14 @@ func (c *Cluster) RestartEtcd(ctx context.Context) error {
 	return nil
 }
 
+// readyWithin is far more than a cluster takes on a busy machine. It turns what
+// would never be ready into an error.
+const readyWithin = 5 * time.Minute
+
 // up starts what is not running and waits until the cluster is ready.
 func (c *Cluster) up(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("gave up after %s", readyWithin))
+	defer cancel()
 	if err := c.ensure(&c.etcd, c.etcdCommand()); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/proc"
 )
 
 // keeper starts the processes of a lab, and sees to it that neither they nor
@@ -156,7 +158,7 @@ func (k *keeper) spawn(ctx context.Context, c command) (*process, error) {
 	cmd.Dir = k.dir
 	// etcd reads ETCD_* variables, so that ours must not reach it.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + k.dir, "TMPDIR=" + k.dir}
-	cmd.SysProcAttr = ownGroup(syscall.SIGKILL)
+	cmd.SysProcAttr = proc.OwnGroup(syscall.SIGKILL)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

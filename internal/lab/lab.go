@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/lab/controlplane"
+	"github.com/viaduct-sdk/viaduct/internal/lab/progress"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 	"github.com/viaduct-sdk/viaduct/supervisor/supervisorsim"
 	"github.com/viaduct-sdk/viaduct/vcenter/vcentersim"
@@ -41,7 +44,7 @@ type Lab struct {
 	config   Config
 	servers  servers
 	keeper   *keeper
-	progress *progress
+	progress *progress.Printer
 	close    func() error
 
 	mu       sync.Mutex
@@ -49,6 +52,13 @@ type Lab struct {
 	closers  []func()            // what to close, in the order of its making
 	number   int                 // of the next cluster
 	clusters map[string]*Cluster // the TK clusters; nil while one is starting
+}
+
+// Build compiles the control plane of the clusters ahead of time, unless that
+// has been done, and returns the path of the binary. The first time takes about
+// six minutes on two cores; see [controlplane.Build].
+func Build(ctx context.Context, w io.Writer) (string, error) {
+	return controlplane.Build(ctx, w)
 }
 
 // Start starts an installation and returns when every part of it is ready. It
@@ -63,8 +73,7 @@ func Start(ctx context.Context, config Config) (*Lab, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	p := newProgress(config.Progress)
-	s, err := findServers(ctx, config, p)
+	s, err := findServers(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +85,7 @@ func Start(ctx context.Context, config Config) (*Lab, error) {
 		config:   config,
 		servers:  s,
 		keeper:   k,
-		progress: p,
+		progress: progress.New(config.Progress),
 		clusters: make(map[string]*Cluster),
 	}
 	l.close = sync.OnceValue(l.shutdown)
@@ -250,7 +259,7 @@ func (l *Lab) reserve(name string) (clusterSpec, error) {
 }
 
 func (l *Lab) startCluster(ctx context.Context, spec clusterSpec) (*Cluster, error) {
-	defer l.progress.watch("start "+spec.name, nil)()
+	defer l.progress.Watch("start "+spec.name, nil)()
 	c, err := newCluster(l.keeper, l.servers, spec)
 	if err != nil {
 		return nil, fmt.Errorf("lab: start %s: %w", spec.name, err)

@@ -37,7 +37,7 @@ func (l *Lab) createNamespaces(ctx context.Context) error {
 	if len(l.config.Namespaces) == 0 {
 		return nil
 	}
-	defer l.progress.watch("create vSphere Namespaces", nil)()
+	defer l.progress.Watch("create vSphere Namespaces", nil)()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range l.config.Namespaces {
 		group.Go(func() error { return l.CreateNamespace(ctx, name) })

@@ -28,7 +28,7 @@ func (l *Lab) startNSX() error {
 }
 
 func (l *Lab) startVCenter() error {
-	defer l.progress.watch("start vCenter", nil)()
+	defer l.progress.Watch("start vCenter", nil)()
 	vc, err := vcentersim.NewServer(l.config.VCenter...)
 	if err != nil {
 		return fmt.Errorf("lab: start vCenter: %w", err)
@@ -46,7 +46,7 @@ func (l *Lab) startVCenter() error {
 // startSupervisorSim makes a Supervisor of the Supervisor cluster, and has
 // vCenter know of it.
 func (l *Lab) startSupervisorSim(ctx context.Context) error {
-	defer l.progress.watch("start WCP and NCP on the Supervisor", nil)()
+	defer l.progress.Watch("start WCP and NCP on the Supervisor", nil)()
 	config := l.config.SupervisorSim
 	config.Kubernetes, config.NSX, config.VCenter = l.Supervisor.Config, l.NSX, l.VCenter
 	sim, err := supervisorsim.Start(ctx, config)

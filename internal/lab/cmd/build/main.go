@@ -12,13 +12,13 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/viaduct-sdk/viaduct/internal/lab"
+	"github.com/viaduct-sdk/viaduct/internal/lab/controlplane"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	kube, err := lab.Build(ctx, os.Stderr)
+	kube, err := controlplane.Build(ctx, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		stop()

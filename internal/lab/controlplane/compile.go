@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lab
+package controlplane
 
 import (
 	"bytes"
@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/proc"
+	"github.com/viaduct-sdk/viaduct/internal/lab/progress"
 )
 
 // runCompiler runs the go command. When ctx ends, the command is asked to end,
@@ -29,7 +32,7 @@ func runCompiler(ctx context.Context, dir string, args []string, output *compile
 	cmd.Dir = dir
 	cmd.Env = goEnv()
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = ownGroup(syscall.SIGINT)
+	cmd.SysProcAttr = proc.OwnGroup(syscall.SIGINT)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
@@ -100,12 +103,12 @@ func (o *compilerOutput) complaints() string {
 
 // lock takes the lock of a file, and waits while another process has it. The
 // kernel gives it back if this process dies.
-func lock(ctx context.Context, name string, p *progress) (unlock func(), err error) {
+func lock(ctx context.Context, name string, p *progress.Printer) (unlock func(), err error) {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // A file of the cache.
 	if err != nil {
 		return nil, err
 	}
-	defer p.watch("wait for another process that compiles the control plane", nil)()
+	defer p.Watch("wait for another process that compiles the control plane", nil)()
 	const pause = 200 * time.Millisecond
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()

@@ -1,21 +1,19 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lab_test
+package controlplane_test
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/viaduct-sdk/viaduct"
-	"github.com/viaduct-sdk/viaduct/internal/lab"
+	"github.com/viaduct-sdk/viaduct/internal/lab/controlplane"
 )
 
 // output keeps what is written to it, and says when there is something.
@@ -56,7 +54,7 @@ func TestBuild(t *testing.T) {
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	changed := errors.New("changed my mind")
-	if _, err := lab.Build(ctx, &output{first: func() { cancel(changed) }}); !errors.Is(err, changed) {
+	if _, err := controlplane.Build(ctx, &output{first: func() { cancel(changed) }}); !errors.Is(err, changed) {
 		t.Fatalf("a compilation that is called off: got %v, want the cause", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(cache, "*", "*", "kube-*")); err != nil || len(left) > 0 {
@@ -69,7 +67,7 @@ func TestBuild(t *testing.T) {
 	for i := range paths {
 		wg.Go(func() {
 			var err error
-			if paths[i], err = lab.Build(t.Context(), &progress); err != nil {
+			if paths[i], err = controlplane.Build(t.Context(), &progress); err != nil {
 				t.Error(err)
 			}
 		})
@@ -83,35 +81,5 @@ func TestBuild(t *testing.T) {
 	}
 	if err := exec.CommandContext(t.Context(), paths[0], "etcd", "--version").Run(); err != nil {
 		t.Errorf("the binary: %v", err)
-	}
-}
-
-// TestAssets starts a lab from a directory of binaries, as KUBEBUILDER_ASSETS
-// names one.
-func TestAssets(t *testing.T) {
-	t.Parallel()
-	kube, err := lab.Build(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	assets := t.TempDir()
-	for _, name := range []string{"etcd", "kube-apiserver"} {
-		script := "#!/bin/sh\nexec " + kube + " " + name + ` "$@"` + "\n"
-		if err := os.WriteFile(filepath.Join(assets, name), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config := lab.Config{Assets: assets, ControlPlanesOnly: true}
-	l, err := lab.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	config.ControllerManager = true
-	_, err = lab.Start(t.Context(), config)
-	if !errors.Is(err, viaduct.ErrInvalid) || !strings.Contains(err.Error(), "kube-controller-manager") {
-		t.Errorf("got %v, want an error that matches ErrInvalid and names what is missing", err)
 	}
 }

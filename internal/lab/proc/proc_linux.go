@@ -1,13 +1,15 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lab
+// Package proc starts processes that our own end, or Ctrl-C, must not miss or
+// must not reach.
+package proc
 
 import "syscall"
 
-// ownGroup puts a process into a process group of its own, out of Ctrl-C's
+// OwnGroup puts a process into a process group of its own, out of Ctrl-C's
 // reach, and has the kernel send it a signal when the thread that started it
 // ends.
-func ownGroup(orphaned syscall.Signal) *syscall.SysProcAttr {
+func OwnGroup(orphaned syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned}
 }

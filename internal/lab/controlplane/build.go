@@ -1,7 +1,10 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lab
+// Package controlplane compiles the control plane of the lab's clusters. It
+// imports next to nothing, so that the program that calls it is compiled, and
+// tells its progress, at once.
+package controlplane
 
 import (
 	"context"
@@ -18,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/progress"
 )
 
 const modulePath = "github.com/viaduct-sdk/viaduct/internal/lab"
@@ -35,10 +40,7 @@ const modulePath = "github.com/viaduct-sdk/viaduct/internal/lab"
 //
 // It needs the go command and the sources of this module.
 func Build(ctx context.Context, w io.Writer) (string, error) {
-	return build(ctx, newProgress(w))
-}
-
-func build(ctx context.Context, p *progress) (string, error) {
+	p := progress.New(w)
 	dir, err := sourceDir(ctx)
 	if err != nil {
 		return "", fmt.Errorf("lab: find the sources of the control plane: %w", err)
@@ -100,7 +102,7 @@ func prune(cache string) {
 // command says.
 func sourceDir(ctx context.Context) (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok {
-		dir := filepath.Dir(file)
+		dir := filepath.Dir(filepath.Dir(file))
 		if _, err := os.Stat(filepath.Join(dir, "cmd", "kube", "main.go")); err == nil {
 			return dir, nil
 		}
@@ -154,7 +156,7 @@ func goCommand(ctx context.Context, dir string, args ...string) (string, error) 
 		return "", context.Cause(ctx)
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("%w; install Go, or set %s", err, assetsVariable)
+		return "", fmt.Errorf("%w; install Go, or set KUBEBUILDER_ASSETS", err)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
@@ -169,16 +171,16 @@ func goEnv() []string {
 }
 
 // compile compiles the binary beside its destination and moves it there.
-func compile(ctx context.Context, dir, kube string, p *progress) error {
-	p.printf("compiling etcd, kube-apiserver and kube-controller-manager, about 6 minutes on two cores the first time, into %s", kube)
-	stop := p.watch("find out what is to be compiled", nil)
+func compile(ctx context.Context, dir, kube string, p *progress.Printer) error {
+	p.Printf("compiling etcd, kube-apiserver and kube-controller-manager, about 6 minutes on two cores the first time, into %s", kube)
+	stop := p.Watch("find out what is to be compiled", nil)
 	deps, err := goCommand(ctx, dir, "list", "-tags=labkube", "-deps", "./cmd/kube")
 	stop()
 	if err != nil {
 		return err
 	}
 	seen := &compilerOutput{most: strings.Count(deps, "\n")}
-	defer p.watch("compile the control plane", seen.detail)()
+	defer p.Watch("compile the control plane", seen.detail)()
 
 	partial := kube + ".partial"
 	defer func() { _ = os.Remove(partial) }() // what an interrupted compilation leaves
