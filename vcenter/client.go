@@ -59,6 +59,7 @@ func NewClient(endpoint string, auth Auth, opts ...Option) (*Client, error) {
 		DecodeError: decodeError,
 		Classify:    c.classify,
 		Retry:       rest.Retry(o.retry),
+		Limit:       rest.Limit(o.limit),
 		Logger:      o.logger,
 		UserAgent:   o.userAgent,
 	}

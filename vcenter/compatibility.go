@@ -33,6 +33,19 @@ type CompatibleEdgeCluster struct {
 	Reasons     []Message `json:"incompatibility_reasons"`
 }
 
+// Tier0Gateway is a tier-0 gateway of NSX, or one for a VRF of it.
+type Tier0Gateway struct {
+	ID   string `json:"tier0_gateway"`
+	Name string `json:"display_name"`
+	Path string `json:"path"` // NSX's policy path
+}
+
+// Capability is what a vCenter may do with vSphere Namespaces at all.
+type Capability struct {
+	Supported bool `json:"namespaces_supported"`
+	Licensed  bool `json:"namespaces_licensed"` // for any of its hosts
+}
+
 // Compatibility is what workload management could be enabled with.
 type Compatibility struct{ c *Client }
 
@@ -72,4 +85,26 @@ func (k Compatibility) EdgeClusters(ctx context.Context, cluster, distributedSwi
 		query: url.Values{"cluster": {cluster}, "distributed_switch": {distributedSwitch}}, into: &list,
 	})
 	return list, err
+}
+
+// Tier0Gateways returns the tier-0 gateways for a switch, named by its UUID.
+// Since vSphere 7.0U2; before, the error matches [viaduct.ErrUnsupported].
+func (k Compatibility) Tier0Gateways(ctx context.Context, distributedSwitch string) ([]Tier0Gateway, error) {
+	if err := k.c.require(ctx, "the list of tier-0 gateways", Version{Major: 7, Update: 2}); err != nil {
+		return nil, err
+	}
+	var list []Tier0Gateway
+	err := k.c.do(ctx, call{
+		op: "list tier-0 gateways", object: distributedSwitch, method: http.MethodGet,
+		route: managementRoute + "/nsx-tier0-gateways",
+		query: url.Values{"distributed_switch": {distributedSwitch}}, into: &list,
+	})
+	return list, err
+}
+
+// Capability returns whether vSphere Namespaces are supported and licensed.
+func (k Compatibility) Capability(ctx context.Context) (Capability, error) {
+	var capability Capability
+	err := k.c.get(ctx, "get capability", "vcenter", managementRoute+"/capability", &capability)
+	return capability, err
 }

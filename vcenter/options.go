@@ -19,6 +19,7 @@ type options struct {
 	httpClient *http.Client
 	tls        rest.TLS
 	retry      RetryPolicy
+	limit      Limit
 	keepAlive  time.Duration
 	observer   func(context.Context, Call)
 	logger     *slog.Logger
@@ -52,6 +53,11 @@ func WithInsecureSkipVerify() Option {
 // WithRetry replaces the retry policy.
 func WithRetry(policy RetryPolicy) Option {
 	return func(o *options) { o.retry = policy }
+}
+
+// WithLimit limits what this client sends. Without it there is no limit.
+func WithLimit(limit Limit) Option {
+	return func(o *options) { o.limit = limit }
 }
 
 // WithKeepAlive uses the sessions at this interval, from the first request
@@ -98,6 +104,18 @@ type RetryPolicy struct {
 
 	// AttemptTimeout ends an attempt that takes longer, 60 s by default.
 	AttemptTimeout time.Duration
+}
+
+// Limit is what this client allows itself, for REST and for SOAP each.
+type Limit struct {
+	// PerSecond is the most requests per second. It halves when the vCenter
+	// answers 429 or 503, and recovers by a tenth each second without either.
+	// Zero means no limit.
+	PerSecond float64
+
+	// InFlight is the most requests at the same time. Zero means no limit. A
+	// watch is one all the time.
+	InFlight int
 }
 
 // Call is one attempt of a request, as an observer sees it. Its strings come

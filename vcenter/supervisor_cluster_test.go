@@ -312,6 +312,18 @@ func TestCompatibility(t *testing.T) {
 			t.Errorf("got %+v", k)
 		}
 	}
+	switches, err := c.Compatibility().Switches(ctx, vcentersim.SpareCluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateways, err := c.Compatibility().Tier0Gateways(ctx, switches[0].DistributedSwitch)
+	if diff := cmp.Diff([]vcenter.Tier0Gateway{{ID: "t0", Name: "t0", Path: "/infra/tier-0s/t0"}}, gateways); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	capability, err := c.Compatibility().Capability(ctx)
+	if err != nil || capability != (vcenter.Capability{Supported: true, Licensed: true}) {
+		t.Errorf("got %+v, %v", capability, err)
+	}
 	if _, err := c.Compatibility().Switches(ctx, "domain-c404"); !errors.Is(err, viaduct.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}

@@ -13,16 +13,24 @@ import (
 const (
 	edgeCluster     = "6e9b2d1c-52d1-4f5c-8a7b-3f60a4d6c0de"
 	edgeClusterName = "Edge-Cluster-1"
-	tier0           = "/infra/tier-0s/t0"
+	tier0           = "t0"
 )
 
 func (s *Server) compatibilityRoutes(base string) map[string]endpoint {
 	return map[string]endpoint{
+		"GET " + base + "/capability":                       s.getCapability,
 		"GET " + base + "/cluster-compatibility":            s.compatibleClusters,
 		"GET " + base + "/distributed-switch-compatibility": s.compatibleSwitches,
 		"GET " + base + "/edge-cluster-compatibility":       s.compatibleEdges,
 		"GET " + base + "/nsx-tier0-gateways":               s.listTier0s,
 	}
+}
+
+func (s *Server) getCapability(c *call) (any, error) {
+	if err := c.may(privilegeRead); err != nil {
+		return nil, err
+	}
+	return map[string]bool{"namespaces_supported": true, "namespaces_licensed": true}, nil
 }
 
 // wanted applies the filter that all these lists take.
@@ -95,5 +103,5 @@ func (s *Server) listTier0s(c *call) (any, error) {
 	if id := c.URL.Query().Get("distributed_switch"); id != s.SwitchUUID(switchName) {
 		return nil, invalid("network.switch", "The distributed switch %s is not compatible.", id)
 	}
-	return []any{map[string]any{"nsx_tier0_gateway": tier0, "display_name": "t0"}}, nil
+	return []any{map[string]any{"tier0_gateway": tier0, "display_name": tier0, "path": "/infra/tier-0s/" + tier0}}, nil
 }

@@ -47,6 +47,22 @@ func (s *Server) AddSegmentPortGroup(ctx context.Context, pg SegmentPortGroup) e
 	return s.vim.addPortGroup(pg)
 }
 
+// AddPortGroup adds a port group that has nothing to do with NSX to the first
+// distributed switch.
+func (s *Server) AddPortGroup(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	s.vim.scene.Lock()
+	defer s.vim.scene.Unlock()
+	dvs := s.vim.inventory.switches[0]
+	pg := newPortGroup(s.vim.registry, dvs, SegmentPortGroup{Name: name})
+	pg.Config.BackingType = string(types.DistributedVirtualPortgroupBackingTypeStandard)
+	pg.Config.Type = string(types.DistributedVirtualPortgroupPortgroupTypeEarlyBinding)
+	s.vim.attach(dvs, pg)
+	return nil
+}
+
 // RemoveSegmentPortGroup removes the port groups of a logical switch from all
 // distributed switches. Absent is no error.
 func (s *Server) RemoveSegmentPortGroup(ctx context.Context, logicalSwitchUUID string) error {
@@ -115,7 +131,6 @@ func (v *vim) addPortGroup(p SegmentPortGroup) error {
 		return fmt.Errorf("vcentersim: add port group %q: no switch %q", p.Name, p.Switch)
 	}
 	dvs := v.inventory.switches[i]
-	ctx := v.context()
 	for _, pg := range v.portGroupsOf(p.LogicalSwitchUUID) {
 		if pg.Config.DistributedVirtualSwitch != nil && *pg.Config.DistributedVirtualSwitch == dvs.Self {
 			return fmt.Errorf("vcentersim: add port group %q: logical switch %s has one on %s: %w", p.Name, p.LogicalSwitchUUID, p.Switch, viaduct.ErrExists)
@@ -125,10 +140,18 @@ func (v *vim) addPortGroup(p SegmentPortGroup) error {
 	v.mu.Lock()
 	v.segments[p.LogicalSwitchUUID] = append(v.segments[p.LogicalSwitchUUID], pg)
 	v.mu.Unlock()
+	v.attach(dvs, pg)
+	return nil
+}
+
+// attach puts a port group where clients find it: on its switch, the switch's
+// hosts and their clusters, and in the folder. The caller holds scene.
+func (v *vim) attach(dvs *simulator.DistributedVirtualSwitch, pg *simulator.DistributedVirtualPortgroup) {
+	ctx := v.context()
 	var members []types.ManagedObjectReference
 	ctx.WithLock(dvs, func() {
-		dvs.Portgroup = append(slices.Clip(dvs.Portgroup), pg.Self)
-		dvs.Summary.PortgroupName = append(slices.Clip(dvs.Summary.PortgroupName), p.Name)
+		dvs.Portgroup = append(dvs.Portgroup, pg.Self)
+		dvs.Summary.PortgroupName = append(dvs.Summary.PortgroupName, pg.Name)
 		members = dvs.Summary.HostMember
 	})
 	pg.Host = slices.Clone(members)
@@ -137,7 +160,6 @@ func (v *vim) addPortGroup(p SegmentPortGroup) error {
 	}
 	v.registry.AppendReference(ctx, v.inventory.datacenter, &v.inventory.datacenter.Network, pg.Self)
 	v.putChild(ctx, v.inventory.networks, pg)
-	return nil
 }
 
 func newPortGroup(registry *simulator.Registry, dvs *simulator.DistributedVirtualSwitch, p SegmentPortGroup) *simulator.DistributedVirtualPortgroup {
