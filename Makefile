@@ -42,6 +42,11 @@ fmt: ## Format all modules
 vet: ## Run go vet in all modules
 	@set -e; for m in $(MODULES); do (cd $$m && go vet ./...); done
 
+.PHONY: bench-nsx
+bench-nsx: ## Measure lists of nsx against VMware's SDK and the standard library
+	@go test -run '^$$' -bench . -benchtime 5x ./nsx/nsxbench
+	@go test -run '^$$' -bench Evaluate ./nsx/firewall
+
 .PHONY: golden
 golden: ## Rewrite the golden files of the plans
 	@go test ./bridge -update

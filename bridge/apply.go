@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/viaduct-sdk/viaduct"
 )
@@ -79,11 +80,56 @@ func (c *Cluster) do(ctx context.Context, s Step, w written) error {
 		obj.SetResourceVersion(s.resourceVersion)
 	}
 	stored, err := client.Apply(ctx, s.Object.Name, obj, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if apierrors.IsUnsupportedMediaType(err) {
+		stored, err = write(ctx, client, s, obj)
+	}
 	if err != nil {
 		return err
 	}
 	w[s.Object] = stored
 	return nil
+}
+
+// write creates or updates on servers without server-side apply: the wanted
+// fields are laid over the object that was observed.
+func write(ctx context.Context, client dynamic.ResourceInterface, s Step, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if s.Action == ActionCreate {
+		obj.SetResourceVersion("")
+		stored, err := client.Create(ctx, obj, metav1.CreateOptions{FieldManager: fieldManager})
+		if apierrors.IsAlreadyExists(err) {
+			err = &statusError{viaduct.ErrConflict, err} // it was absent when it was observed
+		}
+		return stored, err
+	}
+	whole := &unstructured.Unstructured{Object: overlay(s.live.Object, s.Before.Object, obj.Object)}
+	return client.Update(ctx, whole, metav1.UpdateOptions{FieldManager: fieldManager})
+}
+
+// overlay returns live with the fields of before taken away and those of after
+// laid on. Lists are taken as one; an empty map takes the place of any.
+func overlay(live, before, after map[string]any) map[string]any {
+	merged := make(map[string]any, len(live))
+	for k, have := range live {
+		was, wasOurs := before[k]
+		want, isOurs := after[k]
+		haveMap, isMap := have.(map[string]any)
+		wasMap, _ := was.(map[string]any)
+		wantMap, _ := want.(map[string]any)
+		switch {
+		case isMap && (wasOurs || isOurs) && (!isOurs || len(wantMap) > 0):
+			merged[k] = overlay(haveMap, wasMap, wantMap)
+		case isOurs:
+			merged[k] = want
+		case !wasOurs:
+			merged[k] = have
+		}
+	}
+	for k, want := range after {
+		if _, has := live[k]; !has {
+			merged[k] = want
+		}
+	}
+	return merged
 }
 
 // adoptByOwner fills in the UID of owners that an earlier step created.

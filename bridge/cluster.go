@@ -18,6 +18,7 @@ import (
 type Cluster struct {
 	name    string
 	objects dynamic.Interface
+	apis    *apis
 	nsx     LoadBalancers
 }
 
@@ -58,11 +59,19 @@ func NewCluster(name string, config *rest.Config, opts ...ClusterOption) (*Clust
 	if config.WarningHandler == nil && config.WarningHandlerWithContext == nil {
 		config.WarningHandler = rest.NoWarnings{} // the default writes to standard error
 	}
-	objects, err := dynamic.NewForConfig(config)
+	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
 	}
-	c := &Cluster{name: name, objects: objects}
+	objects, err := dynamic.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
+	}
+	apis, err := newAPIs(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
+	}
+	c := &Cluster{name: name, objects: objects, apis: apis}
 	for _, opt := range opts {
 		opt(c)
 	}

@@ -48,11 +48,15 @@
 // # Permissions
 //
 // The exporting side reads, patches and deletes Services; the importing side
-// Services and EndpointSlices. Reading namespaces is used for clearer errors
+// Services and EndpointSlices, and Endpoints where it has no slices or adopts a
+// Service. Reading namespaces is used for clearer errors
 // where it is allowed.
 //
 // # Versions
 //
-// The clusters need server-side apply (generally available since Kubernetes
-// 1.22), the importing one discovery.k8s.io/v1 (since 1.21).
+// Kubernetes 1.16 and later. Endpoints are written in the newest API that the
+// importing cluster serves, and in that one only: EndpointSlices of
+// discovery.k8s.io/v1 (since 1.21) or v1beta1 (since 1.17), Endpoints before.
+// Servers without server-side apply are written by create, and update with the
+// resource version.
 package bridge

@@ -45,6 +45,16 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// refusal is why a plan cannot be made.
+type refusal struct {
+	err          error
+	reason, hint string
+}
+
+func (r *refusal) of(op, cluster string, object types.NamespacedName) error {
+	return &Error{Op: op, Cluster: cluster, Object: object, Reason: r.reason, Hint: r.hint, Err: r.err}
+}
+
 // ApplyError says how far a plan came. Running the same call again continues
 // from there.
 type ApplyError struct {

@@ -18,7 +18,7 @@ import (
 // plan: pure.
 
 // annotationConvertedFrom remembers the type of a converted Service.
-const annotationConvertedFrom = "viaduct-sdk.github.io/converted-from"
+const annotationConvertedFrom = markPrefix + "converted-from"
 
 // planConversion exports a Service by changing its type.
 func planConversion(p exportPlan, name types.NamespacedName, o exportObserved, opts *exportOptions) (exportPlan, error) {
@@ -26,7 +26,7 @@ func planConversion(p exportPlan, name types.NamespacedName, o exportObserved, o
 	if converted(name, o.service) {
 		from = o.service.Annotations[annotationConvertedFrom]
 	}
-	m := mark{role: RoleConverted, source: p.source, target: name}
+	m := mark{role: RoleConverted, source: p.source, target: name, name: name.Name}
 	spec := applycorev1.ServiceSpec().WithType(corev1.ServiceTypeLoadBalancer)
 	if opts.loadBalancerIP.IsValid() {
 		spec.WithLoadBalancerIP(opts.loadBalancerIP.String())

@@ -47,10 +47,10 @@ func companionOf(name types.NamespacedName) types.NamespacedName {
 // load balancer, through a companion otherwise.
 func planExport(cluster string, name types.NamespacedName, o exportObserved, opts *exportOptions) (exportPlan, error) {
 	refuse := func(err error, reason, hint string) (exportPlan, error) {
-		return exportPlan{}, &Error{Op: "export", Cluster: cluster, Object: name, Reason: reason, Hint: hint, Err: err}
+		return exportPlan{}, (&refusal{err, reason, hint}).of("export", cluster, name)
 	}
-	if reason, hint, err := exportable(name, o); err != nil {
-		return refuse(err, reason, hint)
+	if r := exportable(name, o); r != nil {
+		return exportPlan{}, r.of("export", cluster, name)
 	}
 	p := exportPlan{
 		source:     Source{Cluster: cluster, Namespace: name.Namespace, Name: name.Name, UID: o.service.UID},
@@ -91,41 +91,45 @@ func planExport(cluster string, name types.NamespacedName, o exportObserved, opt
 	return p, nil
 }
 
-// exportable returns why a Service cannot be exported, what to do, and an error
-// when it cannot.
-func exportable(name types.NamespacedName, o exportObserved) (reason, hint string, err error) {
+// exportable returns why a Service cannot be exported, nil when it can.
+func exportable(name types.NamespacedName, o exportObserved) *refusal {
 	if o.namespaceMissing {
-		return "there is no such namespace", "check the cluster and the spelling", viaduct.ErrNotFound
+		return &refusal{viaduct.ErrNotFound, "there is no such namespace", "check the cluster and the spelling"}
 	}
 	if o.service.live == nil {
-		return "there is no such Service", "check the cluster and the spelling", viaduct.ErrNotFound
+		return &refusal{viaduct.ErrNotFound, "there is no such Service", "check the cluster and the spelling"}
 	}
 	switch m, ok := readMark(o.service.live, name); {
 	case !ok || m.role == RoleConverted:
 	case m.role == RoleImport:
-		return "the Service is itself an import of " + m.source.String(), "export the original", viaduct.ErrInvalid
+		return &refusal{viaduct.ErrInvalid, "the Service is itself an import of " + m.source.String(), "export the original"}
 	default:
-		return "the Service is the companion of " + m.source.Name, "export that one", viaduct.ErrInvalid
+		return &refusal{viaduct.ErrInvalid, "the Service is the companion of " + m.source.Name, "export that one"}
 	}
-	spec := o.service.Spec
+	return servable(o.service)
+}
+
+// servable returns why a virtual address cannot stand for a Service.
+func servable(s service) *refusal {
+	spec := s.Spec
 	switch {
-	case o.service.DeletionTimestamp != nil:
-		return "the Service is being deleted", "", viaduct.ErrConflict
+	case s.DeletionTimestamp != nil:
+		return &refusal{viaduct.ErrConflict, "the Service is being deleted", ""}
 	case spec.Type == corev1.ServiceTypeExternalName:
-		return "the Service is of type ExternalName: it is a DNS alias and has nothing behind it", "export what it points at", viaduct.ErrUnsupported
+		return &refusal{viaduct.ErrUnsupported, "the Service is of type ExternalName: it is a DNS alias and has nothing behind it", "export what it points at"}
 	case spec.ClusterIP == corev1.ClusterIPNone:
-		return "the Service is headless: its clients want each pod's own address, and a virtual address cannot give that", "export a Service with a cluster IP", viaduct.ErrUnsupported
+		return &refusal{viaduct.ErrUnsupported, "the Service is headless: its clients want each pod's own address, and a virtual address cannot give that", "export a Service with a cluster IP"}
 	case len(spec.Ports) == 0:
-		return "the Service has no ports", "add the ports to be served", viaduct.ErrInvalid
+		return &refusal{viaduct.ErrInvalid, "the Service has no ports", "add the ports to be served"}
 	case len(spec.Selector) == 0:
-		return "the Service has no selector: its endpoints are kept by hand, and NSX would have no pool members", "add a selector, or import it from where its pods run", viaduct.ErrUnsupported
+		return &refusal{viaduct.ErrUnsupported, "the Service has no selector: its endpoints are kept by hand, and NSX would have no pool members", "add a selector, or import it from where its pods run"}
 	}
 	for _, p := range spec.Ports {
 		if p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP && p.Protocol != "" {
-			return fmt.Sprintf("port %d is %s, and NSX virtual servers carry TCP and UDP", p.Port, p.Protocol), "", viaduct.ErrUnsupported
+			return &refusal{viaduct.ErrUnsupported, fmt.Sprintf("port %d is %s, and NSX virtual servers carry TCP and UDP", p.Port, p.Protocol), ""}
 		}
 	}
-	return "", "", nil
+	return nil
 }
 
 // planUnexport removes the companion, if there is one of ours, and gives a
@@ -158,7 +162,7 @@ func ownCompanion(name types.NamespacedName, companion service) bool {
 // selector and ports. The original owns it, so that Kubernetes collects it, and
 // NCP its virtual servers, when the original goes.
 func companionService(source Source, companion types.NamespacedName, original *corev1.Service, opts *exportOptions) (*unstructured.Unstructured, error) {
-	m := mark{role: RoleCompanion, source: source, target: companion}
+	m := mark{role: RoleCompanion, source: source, target: companion, name: companion.Name}
 	spec := applycorev1.ServiceSpec().
 		WithType(corev1.ServiceTypeLoadBalancer).
 		WithSelector(original.Spec.Selector)

@@ -119,7 +119,7 @@ func FuzzDocument(f *testing.F) {
 		if json.Unmarshal(data, &e) != nil {
 			return
 		}
-		if _, err := planImport("here", &e, importObserved{}, newImportOptions(nil)); err != nil {
+		if _, err := planImport("here", &e, importObserved{api: slicesV1}, newImportOptions(nil)); err != nil {
 			t.Fatalf("accepted and then refused: %v", err)
 		}
 		again, err := json.Marshal(&e)

@@ -50,7 +50,7 @@ func (i *Imported) Plan() Plan { return i.plan }
 //
 // Errors match [viaduct.ErrInvalid] when the document is damaged or this is the
 // cluster that exported it; [viaduct.ErrUnsupported] when the document is of a
-// newer version, or the cluster lacks discovery.k8s.io/v1; [viaduct.ErrNotFound]
+// newer version; [viaduct.ErrNotFound]
 // when the namespace does not exist; [viaduct.ErrNotOwned] when the name is
 // taken by a Service or slice that Viaduct did not make; [viaduct.ErrExists]
 // when it is the import of another service. In all these cases nothing was
@@ -74,10 +74,8 @@ func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) 
 		if observed, err = c.observeImport(ctx, target); err != nil {
 			return Plan{}, err
 		}
-		if target.Name != e.Source.Name || target.Namespace != e.Source.Namespace {
-			if err := observed.observeOriginal(ctx, c, e.Source); err != nil {
-				return Plan{}, err
-			}
+		if err := c.observeMore(ctx, &observed, e, o); err != nil {
+			return Plan{}, err
 		}
 		p, err := planImport(c.name, e, observed, o)
 		if first.Empty() {
@@ -133,7 +131,7 @@ func PlanImport(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOpti
 // Unimport removes an import: its slices first, then the Service. It returns
 // what was done, or in a dry run what would be.
 //
-// A name that is not an import, because it does not exist or belongs to
+// A Service that was adopted is given back. A name that is not an import, because it does not exist or belongs to
 // somebody else, is no error: it is left alone and the plan is empty.
 func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ImportOption) (Plan, error) {
 	o := newImportOptions(opts)
@@ -143,11 +141,11 @@ func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 		if err != nil {
 			return Plan{}, err
 		}
-		p := planUnimport(c.name, service, observed)
+		p, err := planUnimport(c.name, service, observed, o)
 		if first.Empty() {
 			first = p
 		}
-		return p, nil
+		return p, err
 	})
 	if err != nil {
 		return Plan{}, c.wrap("unimport", service, err)

@@ -16,9 +16,15 @@ import (
 
 // importObserved is what planImport looks at.
 type importObserved struct {
+	// api is how the cluster's endpoints are written.
+	api              endpointsAPI
 	service          service
 	namespaceMissing bool
-	slices           []slice
+	// backends are what holds endpoints under the Service's name, in that API.
+	backends []object
+	// endpoints are the Endpoints that Kubernetes would mirror into slices of an
+	// adopted Service.
+	endpoints object
 	// original is the UID of the Service that has the exported one's name, when
 	// the import has another.
 	original types.UID
@@ -35,22 +41,38 @@ func (c *Cluster) observeImport(ctx context.Context, target types.NamespacedName
 			return o, err
 		}
 	}
+	if o.api, err = c.apis.endpoints(ctx); err != nil {
+		return o, err
+	}
 	if o.namespaceMissing {
 		return o, nil
 	}
-	o.slices, err = c.listSlices(ctx, target)
-	return o, err
+	if o.backends, err = c.listBackends(ctx, target, o.api); err != nil {
+		return o, err
+	}
+	return o, nil
 }
 
-// observeOriginal adds who has the exported Service's own name here, which
-// tells whether this is the exporting cluster.
-func (o *importObserved) observeOriginal(ctx context.Context, c *Cluster, source Source) error {
-	s, err := c.getService(ctx, types.NamespacedName{Namespace: source.Namespace, Name: source.Name})
-	if errors.Is(err, viaduct.ErrForbidden) {
-		return nil // whoever may not look there imports into a namespace of their own
+// observeMore adds what only some imports need: whether this is the exporting
+// cluster when the import has another name, and what an adoption must remove.
+func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exported, opts *importOptions) error {
+	target := opts.targetOf(e)
+	if original := (types.NamespacedName{Namespace: e.Source.Namespace, Name: e.Source.Name}); target != original {
+		s, err := c.getService(ctx, original)
+		switch {
+		case errors.Is(err, viaduct.ErrForbidden): // whoever may not look there imports into a namespace of their own
+		case err != nil:
+			return err
+		case s.live != nil:
+			o.original = s.UID
+		}
 	}
-	if err == nil && s.live != nil {
-		o.original = s.UID
+	if o.api == endpointsOfCore || !o.adopting(target, opts) {
+		return nil
+	}
+	endpoints, err := c.listBackends(ctx, target, endpointsOfCore)
+	if err == nil && len(endpoints) > 0 {
+		o.endpoints = endpoints[0]
 	}
 	return err
 }

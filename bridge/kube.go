@@ -31,18 +31,13 @@ const (
 	kindNamespace     = "Namespace"
 	kindService       = "Service"
 	kindEndpointSlice = "EndpointSlice"
+	kindEndpoints     = "Endpoints"
 )
 
 // service is an observed Service.
 type service struct {
 	object
 	*corev1.Service
-}
-
-// slice is an observed EndpointSlice.
-type slice struct {
-	object
-	*discoveryv1.EndpointSlice
 }
 
 // resource returns the client of a kind in a namespace.
@@ -52,6 +47,9 @@ func (c *Cluster) resource(apiVersion, kind, namespace string) dynamic.ResourceI
 		gv = schema.GroupVersion{Version: apiVersion} // refused by the server, by name
 	}
 	gvr, _ := meta.UnsafeGuessKindToResource(gv.WithKind(kind))
+	if kind == kindEndpoints {
+		gvr.Resource = "endpoints"
+	}
 	if namespace == "" {
 		return c.objects.Resource(gvr)
 	}
@@ -83,19 +81,26 @@ func serviceOf(live *unstructured.Unstructured) (service, error) {
 	return service{object{live, managed}, &typed}, err
 }
 
-// listSlices returns the slices that carry the Service's name.
-func (c *Cluster) listSlices(ctx context.Context, of types.NamespacedName) ([]slice, error) {
-	gv := discoveryv1.SchemeGroupVersion.String()
-	list, err := c.resource(gv, kindEndpointSlice, of.Namespace).List(ctx, metav1.ListOptions{
+// listBackends returns what holds endpoints under a Service's name.
+func (c *Cluster) listBackends(ctx context.Context, of types.NamespacedName, api endpointsAPI) ([]object, error) {
+	if api == endpointsOfCore {
+		live, err := c.resource(string(api), kindEndpoints, of.Namespace).Get(ctx, of.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, kubeError(err)
+		}
+		endpoints, err := endpointsOf(live)
+		return []object{endpoints}, err
+	}
+	list, err := c.resource(string(api), kindEndpointSlice, of.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: discoveryv1.LabelServiceName + "=" + of.Name,
 	})
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("the API server does not serve %s: %w", gv, viaduct.ErrUnsupported)
-	}
 	if err != nil {
 		return nil, kubeError(err)
 	}
-	found := make([]slice, 0, len(list.Items))
+	found := make([]object, 0, len(list.Items))
 	for i := range list.Items {
 		s, err := sliceOf(&list.Items[i])
 		if err != nil {
@@ -106,17 +111,32 @@ func (c *Cluster) listSlices(ctx context.Context, of types.NamespacedName) ([]sl
 	return found, nil
 }
 
-func sliceOf(live *unstructured.Unstructured) (slice, error) {
+// sliceOf reads the managed fields of a slice. Version v1beta1 differs from v1 in
+// nothing that Viaduct writes.
+func sliceOf(live *unstructured.Unstructured) (object, error) {
 	var typed discoveryv1.EndpointSlice
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &typed); err != nil {
-		return slice{}, fmt.Errorf("decode EndpointSlice %s: %w", key(live), err)
+		return object{}, fmt.Errorf("decode EndpointSlice %s: %w", key(live), err)
 	}
 	ours, err := applydiscoveryv1.ExtractEndpointSlice(&typed, fieldManager)
 	if err != nil {
-		return slice{}, fmt.Errorf("read the managed fields of EndpointSlice %s: %w", key(live), err)
+		return object{}, fmt.Errorf("read the managed fields of EndpointSlice %s: %w", key(live), err)
+	}
+	managed, err := render(ours.WithAPIVersion(live.GetAPIVersion()))
+	return object{live, managed}, err
+}
+
+func endpointsOf(live *unstructured.Unstructured) (object, error) {
+	var typed corev1.Endpoints //nolint:staticcheck // deprecated since 1.33, and all that clusters before 1.17 have
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &typed); err != nil {
+		return object{}, fmt.Errorf("decode Endpoints %s: %w", key(live), err)
+	}
+	ours, err := applycorev1.ExtractEndpoints(&typed, fieldManager)
+	if err != nil {
+		return object{}, fmt.Errorf("read the managed fields of Endpoints %s: %w", key(live), err)
 	}
 	managed, err := render(ours)
-	return slice{object{live, managed}, &typed}, err
+	return object{live, managed}, err
 }
 
 // namespaceMissing reports whether the namespace is known not to exist. Who may
@@ -154,7 +174,9 @@ func canonical(value any) any {
 	case map[string]any:
 		c := make(map[string]any, len(v))
 		for k, field := range v {
-			c[k] = canonical(field)
+			if m, isMap := field.(map[string]any); !isMap || len(m) > 0 {
+				c[k] = canonical(field) // the API server stores no empty maps
+			}
 		}
 		return c
 	case []any:

@@ -45,6 +45,9 @@ type importOptions struct {
 	target          types.NamespacedName
 	ports           map[string]int32
 	createNamespace bool
+	merge           bool
+	adopt           bool
+	source          string
 }
 
 type (
@@ -108,6 +111,34 @@ func WithPort(name string, number int32) ImportOption {
 		}
 		o.ports[name] = number
 	})
+}
+
+// WithMerge lets the import of another exporting cluster stay and adds this one
+// beside it: connections are spread over the virtual addresses of both. Their
+// ports must be the same by name and protocol. [Unimport] removes all, or one
+// with [WithSource].
+//
+// A cluster without EndpointSlices cannot hold two exporters:
+// [viaduct.ErrUnsupported].
+func WithMerge() ImportOption {
+	return importOption(func(o *importOptions) { o.merge = true })
+}
+
+// WithSource makes [Unimport] remove only what came from the exporting cluster
+// of this name. [Import] does not heed it.
+func WithSource(cluster string) ImportOption {
+	return importOption(func(o *importOptions) { o.source = cluster })
+}
+
+// WithAdopt takes over a Service of the user that has the name: its selector goes,
+// and it leads to the virtual address instead of its pods, with its cluster IP
+// unchanged. What it was is remembered on it, and [Unimport] gives it back.
+//
+// Refused are Services without a cluster IP ([viaduct.ErrUnsupported]), with
+// ports that the exported one lacks ([viaduct.ErrInvalid]), and those that a
+// controller owns ([viaduct.ErrNotOwned]).
+func WithAdopt() ImportOption {
+	return importOption(func(o *importOptions) { o.adopt = true })
 }
 
 // WithCreateNamespace creates the namespace of the import when it is missing.

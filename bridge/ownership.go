@@ -21,10 +21,11 @@ const fieldManager = "viaduct"
 // Labels and annotations by which an object says that Viaduct made it, and for
 // what.
 const (
+	markPrefix       = "viaduct-sdk.github.io/"
 	labelManagedBy   = "app.kubernetes.io/managed-by"
-	labelRole        = "viaduct-sdk.github.io/role"
-	labelID          = "viaduct-sdk.github.io/id"
-	annotationSource = "viaduct-sdk.github.io/source"
+	labelRole        = markPrefix + "role"
+	labelID          = markPrefix + "id"
+	annotationSource = markPrefix + "source"
 )
 
 // Role is what an object that Viaduct made is for.
@@ -83,19 +84,14 @@ type mark struct {
 	// target is the Service that the object exists for: the companion itself,
 	// or the importing Service, of which the slices are part.
 	target types.NamespacedName
+	// name is the object's own name.
+	name string
 }
 
-// id binds an object to its target and its source, so that a copy of its labels
-// elsewhere does not make that object ours. The exporting cluster's name is not
-// part of the id of what lives in that cluster itself, whatever the caller names
-// it.
+// id binds the marks to the object's own place, so that a copy of them elsewhere
+// does not make that object ours.
 func (m mark) id() string {
-	from := m.source
-	from.UID = ""
-	if m.role != RoleImport {
-		from.Cluster = ""
-	}
-	return hash(string(m.role), m.target.String(), from.String())
+	return hash(string(m.role), m.target.String(), m.name)
 }
 
 func (m mark) labels() map[string]string {
@@ -117,7 +113,7 @@ func (m mark) annotations() map[string]string {
 // readMark returns the mark of an object that exists for target, and whether it
 // has a valid one: only then is the object ours.
 func readMark(obj metav1.Object, target types.NamespacedName) (mark, bool) {
-	m := mark{role: Role(obj.GetLabels()[labelRole]), target: target}
+	m := mark{role: Role(obj.GetLabels()[labelRole]), target: target, name: obj.GetName()}
 	if err := json.Unmarshal([]byte(obj.GetAnnotations()[annotationSource]), &m.source); err != nil {
 		return mark{}, false
 	}

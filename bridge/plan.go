@@ -55,6 +55,7 @@ type Step struct {
 	// so that nothing is decided on one version and done to another.
 	uid             types.UID
 	resourceVersion string
+	live            *unstructured.Unstructured
 }
 
 // Plan is the list of writes that lead from what was observed to what is
@@ -126,7 +127,7 @@ func (s Step) rank() int {
 	switch {
 	case s.Object.Kind == kindNamespace:
 		rank = 0
-	case s.Object.Kind == kindEndpointSlice:
+	case s.Object.Kind == kindEndpointSlice, s.Object.Kind == kindEndpoints:
 		rank = 2
 	case obj != nil && obj.GetLabels()[labelRole] == string(RoleCompanion):
 		rank = 0
@@ -148,12 +149,51 @@ func converge(cluster string, observed object, want *unstructured.Unstructured, 
 		step.Action = ActionCreate
 		return []Step{step}
 	}
+	if len(observed.live.GetManagedFields()) == 0 {
+		// A server without server-side apply does not say which fields are ours.
+		observed.managed = &unstructured.Unstructured{Object: project(observed.live.Object, want.Object)}
+	}
 	if equal(observed.managed, want) {
 		return nil
 	}
 	step.Action = ActionUpdate
 	step.Before = observed.managed
 	return []Step{step.bound(observed.live)}
+}
+
+// project returns those fields of live that the wanted object has, and all marks
+// of ours.
+func project(live, want map[string]any) map[string]any {
+	p := make(map[string]any, len(want))
+	for k, v := range live {
+		wanted, isWanted := want[k]
+		have, isMap := v.(map[string]any)
+		wantedMap, _ := wanted.(map[string]any)
+		haveList, isList := v.([]any)
+		wantedList, _ := wanted.([]any)
+		switch {
+		case isList && len(haveList) == len(wantedList):
+			p[k] = projectItems(haveList, wantedList)
+		case isMap && (isWanted || k == "labels" || k == "annotations"):
+			p[k] = project(have, wantedMap)
+		case isWanted, strings.HasPrefix(k, markPrefix):
+			p[k] = v
+		}
+	}
+	return p
+}
+
+// projectItems projects the items of a list, one by one.
+func projectItems(live, want []any) []any {
+	p := slices.Clone(live)
+	for i := range p {
+		have, isMap := live[i].(map[string]any)
+		wanted, isWanted := want[i].(map[string]any)
+		if isMap && isWanted {
+			p[i] = project(have, wanted)
+		}
+	}
+	return p
 }
 
 // remove returns the step that deletes the observed object, or none when it is
@@ -174,6 +214,7 @@ func remove(cluster string, observed object, reason string) []Step {
 func (s Step) bound(live *unstructured.Unstructured) Step {
 	s.uid = live.GetUID()
 	s.resourceVersion = live.GetResourceVersion()
+	s.live = live
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,8 +109,8 @@ func exportedPostgres() *Exported {
 func TestPlanExportRefuses(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
-	importMark := mark{role: RoleImport, target: postgres, source: Source{Cluster: "elsewhere", Namespace: "acme-data", Name: "order-postgres", UID: "1"}}
-	companionMark := mark{role: RoleCompanion, target: postgres, source: Source{Cluster: "supervisor", Namespace: "acme-data", Name: "order", UID: "1"}}
+	importMark := mark{role: RoleImport, target: postgres, name: postgres.Name, source: Source{Cluster: "elsewhere", Namespace: "acme-data", Name: "order-postgres", UID: "1"}}
+	companionMark := mark{role: RoleCompanion, target: postgres, name: postgres.Name, source: Source{Cluster: "supervisor", Namespace: "acme-data", Name: "order", UID: "1"}}
 	cases := map[string]struct {
 		reason    string
 		service   *corev1.Service
@@ -168,7 +169,7 @@ func TestPlanExportRefuses(t *testing.T) {
 func TestPlanImportRefuses(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
-	ours := mark{role: RoleImport, target: postgres, source: exportedPostgres().Source}
+	ours := mark{role: RoleImport, target: postgres, name: postgres.Name, source: exportedPostgres().Source}
 	other := ours
 	other.source.Cluster = "elsewhere"
 	cases := map[string]struct {
@@ -188,19 +189,19 @@ func TestPlanImportRefuses(t *testing.T) {
 		})},
 		"foreign slice": {
 			reason: "two sets of endpoints under one name would mix", want: viaduct.ErrNotOwned, says: "EndpointSlice acme-data/order-postgres-abc",
-			slice: &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "acme-data", Name: "order-postgres-abc"}},
+			slice: &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{Kind: kindEndpointSlice}, ObjectMeta: metav1.ObjectMeta{Namespace: "acme-data", Name: "order-postgres-abc"}},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := importObserved{service: observe(t, tc.service), namespaceMissing: tc.missing}
+			o := importObserved{api: slicesV1, service: observe(t, tc.service), namespaceMissing: tc.missing}
 			if tc.slice != nil {
 				fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(tc.slice)
 				if err != nil {
 					t.Fatal(err)
 				}
-				o.slices = []slice{{object{live: &unstructured.Unstructured{Object: fields}}, tc.slice}}
+				o.backends = []object{{live: &unstructured.Unstructured{Object: fields}}}
 			}
 			p, err := planImport("acme-fitness", exportedPostgres(), o, newImportOptions(nil))
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), postgres.String()) {
@@ -236,7 +237,7 @@ func TestAppliedPlanIsEmpty(t *testing.T) {
 	}
 	api := fake.NewClientset()
 	e := exportedPostgres()
-	var o importObserved
+	o := importObserved{api: slicesV1}
 	for _, c := range changes {
 		c.change(e)
 		p, err := planImport("acme-fitness", e, o, newImportOptions(nil))
@@ -258,8 +259,8 @@ func TestAppliedPlanIsEmpty(t *testing.T) {
 			t.Errorf("%s: applied, then planned again: %v\n%s", c.name, err, again)
 		}
 	}
-	p := planUnimport("acme-fitness", postgres, o)
-	if len(p.Steps) != 2 || p.Steps[0].Object.Kind != kindEndpointSlice || p.Steps[1].Object.Kind != kindService {
+	p, err := planUnimport("acme-fitness", postgres, o, newImportOptions(nil))
+	if err != nil || len(p.Steps) != 2 || p.Steps[0].Object.Kind != kindEndpointSlice || p.Steps[1].Object.Kind != kindService {
 		t.Errorf("unimport: got %s, want the slice deleted before its Service", p)
 	}
 }
@@ -270,7 +271,7 @@ func (o importObserved) after(t *testing.T, api *fake.Clientset, s Step) importO
 	var err error
 	switch {
 	case s.Action == ActionDelete:
-		o.slices = deleteSlice(o.slices, s.Object.Name)
+		o.backends = without(o.backends, s.Object.Name)
 	case s.Object.Kind == kindService:
 		live := store(t, api, s.After)
 		live.SetUID("uid-import")
@@ -278,9 +279,9 @@ func (o importObserved) after(t *testing.T, api *fake.Clientset, s Step) importO
 	default:
 		after := s.After.DeepCopy()
 		adoptByOwner(after, s.Object, written{{Cluster: s.Object.Cluster, APIVersion: "v1", Kind: kindService, Namespace: s.Object.Namespace, Name: postgres.Name}: o.service.live})
-		var stored slice
+		var stored object
 		stored, err = sliceOf(store(t, api, after))
-		o.slices = append(deleteSlice(o.slices, s.Object.Name), stored)
+		o.backends = append(without(o.backends, s.Object.Name), stored)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -288,14 +289,8 @@ func (o importObserved) after(t *testing.T, api *fake.Clientset, s Step) importO
 	return o
 }
 
-func deleteSlice(all []slice, name string) []slice {
-	var kept []slice
-	for _, s := range all {
-		if s.Name != name {
-			kept = append(kept, s)
-		}
-	}
-	return kept
+func without(all []object, name string) []object {
+	return slices.DeleteFunc(slices.Clone(all), func(o object) bool { return o.live.GetName() == name })
 }
 
 func TestExportedCompanionPlanIsEmpty(t *testing.T) {
@@ -388,7 +383,7 @@ func goldenPlan(t *testing.T, data []byte, r *rand.Rand) (text, machine string) 
 		plans = append(plans, p.Plan)
 	}
 	for _, e := range in.Exported {
-		p, err := planImport(in.Into, e, importObserved{}, newImportOptions(nil))
+		p, err := planImport(in.Into, e, importObserved{api: slicesV1}, newImportOptions(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,6 +71,7 @@ func client(t *testing.T, config *rest.Config) kubernetes.Interface {
 	t.Helper()
 	config = rest.CopyConfig(config)
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
 	c, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
