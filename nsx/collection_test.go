@@ -286,6 +286,13 @@ func TestListsHaveAllPagesOnce(t *testing.T) {
 			t.Errorf("got %v %v", ids, tags)
 		}
 	}
+	kept, err := page.Collect(c.Pools().All(t.Context(), nsx.ListOptions{PageSize: 4}))
+	must(t, err)
+	for i, p := range kept {
+		if p.Tags[0].Tag != fmt.Sprint(i) {
+			t.Errorf("pool %d was overwritten by a later page: %v", i, p.Tags)
+		}
+	}
 	var paged []string
 	opts := nsx.ListOptions{PageSize: 10}
 	for {

@@ -105,7 +105,7 @@ func (e *Error) Error() string {
 	fmt.Fprintf(&b, "nsx: %s %q: ", e.Op, e.Object)
 	if e.Status == 0 {
 		fmt.Fprintf(&b, "no answer: %v", e.err)
-		return b.String()
+		return oneLine(b.String())
 	}
 	b.WriteString(strconv.Itoa(e.Status))
 	switch {
@@ -129,7 +129,7 @@ func (e *Error) Error() string {
 	if len(ids) > 0 {
 		b.WriteString(" (" + strings.Join(ids, ", ") + ")")
 	}
-	return b.String()
+	return oneLine(b.String())
 }
 
 // Unwrap returns the transport's error when there was no answer.
@@ -354,11 +354,15 @@ func plainText(contentType string, body []byte) string {
 	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 		return ""
 	}
-	text := strings.Map(func(r rune) rune {
+	return strings.Join(strings.Fields(oneLine(string(body))), " ")
+}
+
+// oneLine replaces what would break a line or garble a terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, string(body))
-	return strings.Join(strings.Fields(text), " ")
+	}, text)
 }
