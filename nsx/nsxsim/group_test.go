@@ -120,6 +120,26 @@ func TestEffectiveMembers(t *testing.T) {
 	}
 }
 
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	for operator, want := range map[string][]string{
+		"EQUALS": {"web"}, "NOTEQUALS": {"db", "web-2"}, "CONTAINS": {"web", "web-2"}, "STARTSWITH": {"web", "web-2"},
+		"ENDSWITH": {"web"}, "IN": {"web"}, "NOTIN": {"db", "web-2"}, "MATCHES": {"web"},
+	} {
+		srv := nsxsim.NewServer()
+		c := newCaller(t, srv)
+		for _, id := range []string{"web", "web-2", "db"} {
+			mustPut(t, srv, "/infra/segments/"+id, object{})
+		}
+		mustPut(t, srv, groups+"g", object{"expression": []any{object{
+			"resource_type": "Condition", "member_type": "Segment", "key": "Name", "operator": operator, "value": "web",
+		}}})
+		if diff := cmp.Diff(want, c.ids(policy+groups+"g/members/segments")); diff != "" {
+			t.Errorf("%s: %s", operator, diff)
+		}
+	}
+}
+
 func TestInventory(t *testing.T) {
 	t.Parallel()
 	srv := nsxsim.NewServer(nsxsim.WithSwitches(nsxsim.Switches{UnstableVirtualMachines: true}))

@@ -126,14 +126,16 @@ func listIntent(c *call) (any, error) {
 	if parent, _ := splitPath(c.path); parent != "/infra" && c.s.intent.objects[parent] == nil {
 		return nil, c.s.notFound(parent)
 	}
+	if !c.flag("include_mark_for_delete_objects") {
+		return c.pageOf(listing{paths: c.s.intent.list(c.path), store: c.s.intent}, policyCursor{})
+	}
 	objects := c.s.intent.in(c.path)
-	if c.flag("include_mark_for_delete_objects") {
-		for _, o := range c.s.intent.marked {
-			if collection, _ := splitPath(o.path); collection == c.path {
-				objects = append(objects, o)
-			}
+	for _, o := range c.s.intent.marked {
+		if collection, _ := splitPath(o.path); collection == c.path {
+			objects = append(objects, o)
 		}
 	}
+	sortObjects(objects, "id", true)
 	return c.page(objects, policyCursor{})
 }
 

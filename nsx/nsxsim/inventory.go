@@ -113,7 +113,11 @@ func (c *call) shuffle(objects []*object) {
 }
 
 func listInterfaces(c *call) (any, error) {
-	return c.page(c.s.interfaceList(func(string) bool { return true }), policyCursor{})
+	objects := c.s.interfaceList(func(string) bool { return true })
+	if id := c.query.Get("lport_attachment_id"); id != "" {
+		objects = slices.DeleteFunc(objects, func(o *object) bool { return o.text("lport_attachment_id") != id })
+	}
+	return c.page(objects, policyCursor{})
 }
 
 // members evaluates the group that the route names.

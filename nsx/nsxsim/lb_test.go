@@ -70,6 +70,57 @@ func TestStatusFollowsMembers(t *testing.T) {
 	}
 }
 
+func TestStatusOfService(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		reason string
+		body   object
+		want   string
+	}{
+		"connected":   {"it has a gateway", object{"connectivity_path": "/infra/tier-1s/t"}, "UP"},
+		"unconnected": {"it has none", object{}, "DETACHED"},
+		"distributed": {"it needs none", object{"size": "DLB"}, "UP"},
+		"disabled":    {"it is switched off", object{"enabled": false, "connectivity_path": "/infra/tier-1s/t"}, "DISABLED"},
+	}
+	for name, test := range cases {
+		srv := nsxsim.NewServer()
+		c := newCaller(t, srv)
+		mustPut(t, srv, "/infra/tier-1s/t", object{})
+		mustPut(t, srv, "/infra/lb-services/s", test.body)
+		base := policy + "/infra/lb-services/s"
+		if got := firstResult(c.must(http.MethodGet, base+"/detailed-status", nil))["service_status"]; got != test.want {
+			t.Errorf("%s: %v, want %s: %s", name, got, test.want, test.reason)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[string]float64{"SMALL": 20, "MEDIUM": 100, "LARGE": 1000, "XLARGE": 1000} {
+		srv := nsxsim.NewServer()
+		c := newCaller(t, srv)
+		mustPut(t, srv, "/infra/lb-services/s", object{"size": size})
+		usage := firstResult(c.must(http.MethodGet, policy+"/infra/lb-services/s/service-usage", nil))
+		if usage["virtual_server_capacity"] != want || usage["severity"] != "GREEN" {
+			t.Errorf("%s: %v", size, usage)
+		}
+	}
+}
+
+// Members of a group become members of the pool.
+func TestMemberGroup(t *testing.T) {
+	t.Parallel()
+	srv := nsxsim.NewServer()
+	c := newCaller(t, srv)
+	mustPut(t, srv, groups+"g", object{"expression": []any{object{"resource_type": "IPAddressExpression", "ip_addresses": []string{"10.0.0.7"}}}})
+	loadBalancer(t, srv, object{"member_group": object{"group_path": groups + "g", "port": 80}})
+	status := firstResult(c.must(http.MethodGet, policy+"/infra/lb-services/x/lb-pools/x/detailed-status", nil))
+	member := status["members"].([]any)[0].(object)
+	if member["ip_address"] != "10.0.0.7" || member["port"] != "80" || status["status"] != "UP" {
+		t.Errorf("%v", status)
+	}
+}
+
 func firstResult(page object) object {
 	results, _ := page["results"].([]any)
 	if len(results) == 0 {

@@ -6,7 +6,9 @@ package nsxsim_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -102,6 +104,55 @@ func tlsClient(t *testing.T, srv *nsxsim.Server) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
+}
+
+func TestHandlerAndClock(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2021, 5, 1, 0, 0, 0, 0, time.UTC)
+	srv := nsxsim.NewServer(nsxsim.WithClock(func() time.Time { return now }))
+	t.Cleanup(srv.Close)
+	mustPut(t, srv, "/infra/segments/s", object{})
+	request := httptest.NewRequest(http.MethodGet, policy+"/infra/segments/s", nil)
+	request.SetBasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword)
+	answer := httptest.NewRecorder()
+	srv.Handler().ServeHTTP(answer, request)
+	var segment struct {
+		Created int64 `json:"_create_time"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &segment); err != nil || segment.Created != now.UnixMilli() {
+		t.Errorf("%+v %v", segment, err)
+	}
+	srv.Inject(nsxsim.Fault{Kind: nsxsim.FaultReset})
+	answer = httptest.NewRecorder()
+	srv.Handler().ServeHTTP(answer, request)
+	if answer.Code != http.StatusBadGateway {
+		t.Errorf("a reset where there is no connection: %d", answer.Code)
+	}
+}
+
+func TestBadPages(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, nsxsim.NewServer())
+	for _, path := range []string{
+		policy + "/infra/segments?cursor=nonsense", policy + "/infra/segments?page_size=1001", policy + "/infra/segments?page_size=many",
+		policy + "/search/query?query=a&cursor=nonsense", "/api/v1/ip-sets?cursor=0000", "/api/v1/ip-sets?cursor=0036x",
+	} {
+		if status, body := c.do(http.MethodGet, path, nil); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %v", path, status, body)
+		}
+	}
+	if page := c.must(http.MethodGet, policy+"/infra/domains?page_size=0", nil); len(results(page)) > 0 || page["result_count"] != 1.0 {
+		t.Errorf("a page of nothing: %v", page)
+	}
+	for _, path := range []string{"/infra/segments/none/ports", "/infra/realized-state/status?intent_path=/infra/segments/none"} {
+		if status, _ := c.do(http.MethodGet, policy+path, nil); status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	c.must(http.MethodPut, policy+"/infra/tier-1s/t", object{})
+	if got := c.must(http.MethodGet, policy+"/infra/tier-1s/t/nat/USER", nil); got["resource_type"] != "PolicyNat" {
+		t.Errorf("a section of NAT rules: %v", got)
+	}
 }
 
 func TestUnsimulated(t *testing.T) {

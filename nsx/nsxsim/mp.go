@@ -19,6 +19,7 @@ type mpKind struct {
 	refs       map[string]string // dotted field of an id → collection of the object meant
 	required   []string
 	defaults   string
+	constant   bool // objects can't be changed, only made and deleted
 	check      func(*Server, *object) error
 }
 
@@ -72,7 +73,7 @@ func mpKinds() []*mpKind {
 		{collection: "/pools/ip-pools", types: []string{"IpPool"}, check: checkManagerPool},
 		{collection: "/pools/ip-blocks", types: []string{"IpBlock"}, required: []string{"cidr"}},
 		{
-			collection: "/pools/ip-subnets", types: []string{"IpBlockSubnet"}, required: []string{"block_id", "size"},
+			collection: mpSubnets, constant: true, types: []string{"IpBlockSubnet"}, required: []string{"block_id", "size"},
 			refs: map[string]string{"block_id": "/pools/ip-blocks"}, check: carveManagerSubnet,
 		},
 	}
@@ -88,9 +89,11 @@ func mpRoutes() []route {
 			newRoute(http.MethodGet, managerBase+k.collection, k.list),
 			newRoute(http.MethodPost, managerBase+k.collection, k.create),
 			newRoute(http.MethodGet, managerBase+k.collection+"/{id}", k.get),
-			newRoute(http.MethodPut, managerBase+k.collection+"/{id}", k.update),
 			newRoute(http.MethodDelete, managerBase+k.collection+"/{id}", k.delete),
 		)
+		if !k.constant {
+			all = append(all, newRoute(http.MethodPut, managerBase+k.collection+"/{id}", k.update))
+		}
 	}
 	return append(all, newRoute(http.MethodGet, managerBase+"/search/query", func(c *call) (any, error) {
 		var objects []*object
@@ -105,15 +108,15 @@ func mpRoutes() []route {
 // zeros at the end.
 type managerCursor struct{}
 
-func (managerCursor) next(objects []*object, end int) string {
-	if end == 0 || end >= len(objects) {
+func (managerCursor) next(all listing, end int) string {
+	if end == 0 || end >= all.len() {
 		return "0000"
 	}
-	id := objects[end-1].id()
+	id := all.at(end - 1).id()
 	return fmt.Sprintf("%04d%s:%d", len(id), id, end)
 }
 
-func (managerCursor) start(objects []*object, cursor string) (int, error) {
+func (managerCursor) start(all listing, cursor string) (int, error) {
 	if len(cursor) < 4 || strings.HasPrefix(cursor, "0000") {
 		return 0, invalidCursor(cursor)
 	}
@@ -123,7 +126,7 @@ func (managerCursor) start(objects []*object, cursor string) (int, error) {
 		return 0, invalidCursor(cursor)
 	}
 	id := cursor[4 : len(cursor)-len(text)-1]
-	return afterWhere(objects, offset, func(o *object) bool { return o.id() == id }), nil
+	return all.afterWhere(offset, func(o *object) bool { return o.id() == id }), nil
 }
 
 func (k *mpKind) list(c *call) (any, error) {

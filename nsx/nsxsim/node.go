@@ -10,6 +10,7 @@ import (
 
 func nodeRoutes() []route {
 	return []route{
+		newRoute(http.MethodGet, managerBase+"/node", nodeVersion),
 		newRoute(http.MethodGet, managerBase+"/node/version", nodeVersion),
 		newRoute(http.MethodGet, managerBase+"/reverse-proxy/node/health", nodeHealth),
 		newRoute(http.MethodGet, managerBase+"/licenses/licensed-features", licensedFeatures),
@@ -22,7 +23,7 @@ func nodeVersion(c *call) (any, error) {
 	if dot := strings.LastIndexByte(build, '.'); dot >= 0 {
 		build = build[:dot]
 	}
-	return map[string]any{"product_version": c.s.version, "node_version": build}, nil
+	return map[string]any{"product_version": c.s.version, "node_version": build, "hostname": c.m.host}, nil
 }
 
 func nodeHealth(*call) (any, error) { return map[string]any{"healthy": true}, nil }

@@ -20,50 +20,85 @@ const maxPageSize = 1000
 // cursorDialect is how one of NSX's APIs writes its cursors.
 type cursorDialect interface {
 	// next returns the cursor after the objects up to end of all of them.
-	next(objects []*object, end int) string
+	next(all listing, end int) string
 	// start returns where the page of a cursor starts.
-	start(objects []*object, cursor string) (int, error)
+	start(all listing, cursor string) (int, error)
+}
+
+// listing is what a list pages through: objects, or paths of a store, of which
+// each page reads only its own.
+type listing struct {
+	objects []*object
+	paths   []string
+	store   *store
+}
+
+func (l listing) len() int { return max(len(l.objects), len(l.paths)) }
+
+func (l listing) at(i int) *object {
+	if l.store != nil {
+		return l.store.objects[l.paths[i]]
+	}
+	return l.objects[i]
+}
+
+// all returns every object.
+func (l listing) all() []*object {
+	if l.store == nil {
+		return l.objects
+	}
+	objects := make([]*object, len(l.paths))
+	for i := range objects {
+		objects[i] = l.at(i)
+	}
+	return objects
+}
+
+// afterWhere returns the index after the object that is meant, looking first
+// where it was; when it is gone, the index it had.
+func (l listing) afterWhere(offset int, meant func(*object) bool) int {
+	if offset <= l.len() && meant(l.at(offset-1)) {
+		return offset
+	}
+	for i := range l.len() {
+		if meant(l.at(i)) {
+			return i + 1
+		}
+	}
+	return min(offset, l.len())
 }
 
 // policyCursor is the dialect of Policy API lists: opaque, absent on the last
 // page.
 type policyCursor struct{}
 
-func (policyCursor) next(objects []*object, end int) string {
-	if end == 0 || end >= len(objects) {
+func (policyCursor) next(all listing, end int) string {
+	if end == 0 || end >= all.len() {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(end) + ":" + objects[end-1].path))
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(end) + ":" + all.at(end-1).path))
 }
 
 // start finds the object after the one that the cursor names; when that is
 // gone, the position it had.
-func (policyCursor) start(objects []*object, cursor string) (int, error) {
+func (policyCursor) start(all listing, cursor string) (int, error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	number, path, ok := strings.Cut(string(text), ":")
 	offset, convErr := strconv.Atoi(number)
 	if err != nil || convErr != nil || !ok || offset < 1 {
 		return 0, invalidCursor(cursor)
 	}
-	return afterWhere(objects, offset, func(o *object) bool { return o.path == path }), nil
+	return all.afterWhere(offset, func(o *object) bool { return o.path == path }), nil
 }
 
 func invalidCursor(cursor string) error { return invalidField("cursor %s is not valid", cursor) }
 
-// afterWhere returns the index after the object that is meant, looking first
-// where it was.
-func afterWhere(objects []*object, offset int, meant func(*object) bool) int {
-	if offset <= len(objects) && meant(objects[offset-1]) {
-		return offset
-	}
-	if i := slices.IndexFunc(objects, meant); i >= 0 {
-		return i + 1
-	}
-	return min(offset, len(objects))
-}
-
 // page returns the page of the objects that the request asks for.
 func (c *call) page(objects []*object, dialect cursorDialect) (any, error) {
+	return c.pageOf(listing{objects: objects}, dialect)
+}
+
+func (c *call) pageOf(all listing, dialect cursorDialect) (any, error) {
 	size, err := c.pageSize()
 	if err != nil {
 		return nil, err
@@ -71,34 +106,49 @@ func (c *call) page(objects []*object, dialect cursorDialect) (any, error) {
 	ascending := c.query.Get("sort_ascending") != "false"
 	by := c.query.Get("sort_by")
 	if by != "" || !ascending {
-		sortObjects(objects, by, ascending)
+		all = listing{objects: all.all()}
+		sortObjects(all.objects, by, ascending)
 	}
 	start := 0
-	if cursor := c.query.Get("cursor"); cursor != "" {
-		if start, err = dialect.start(objects, cursor); err != nil {
+	cursor := c.query.Get("cursor")
+	if cursor != "" {
+		if start, err = dialect.start(all, cursor); err != nil {
 			return nil, err
 		}
 	}
-	start = min(start, len(objects))
-	end := min(start+size, len(objects))
+	start = min(start, all.len())
+	end := min(start+size, all.len())
 	var b bytes.Buffer
-	b.WriteString(`{"results":[`)
-	for i, o := range objects[start:end] {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(c.s.listed(o))
+	c.writeResults(&b, all, start, end)
+	if cursor == "" {
+		fmt.Fprintf(&b, `,"result_count":%d`, all.len())
 	}
-	b.WriteByte(']')
-	if c.query.Get("cursor") == "" {
-		fmt.Fprintf(&b, `,"result_count":%d`, len(objects))
-	}
-	if next := dialect.next(objects, end); next != "" {
+	if next := dialect.next(all, end); next != "" {
 		fmt.Fprintf(&b, `,"cursor":%q`, next)
 	}
 	quoted, _ := json.Marshal(orDefault(by, "id")) // a string always encodes
 	fmt.Fprintf(&b, `,"sort_by":%s,"sort_ascending":%t}`, quoted, ascending)
 	return json.RawMessage(b.Bytes()), nil
+}
+
+// writeResults begins the answer with the objects of the page.
+func (c *call) writeResults(b *bytes.Buffer, all listing, start, end int) {
+	results := make([]json.RawMessage, 0, end-start)
+	size := 256
+	for i := start; i < end; i++ {
+		result := c.s.listed(all.at(i))
+		size += len(result) + 1
+		results = append(results, result)
+	}
+	b.Grow(size)
+	b.WriteString(`{"results":[`)
+	for i, result := range results {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(result)
+	}
+	b.WriteByte(']')
 }
 
 func (c *call) pageSize() (int, error) {

@@ -73,14 +73,14 @@ func plain(path string, body map[string]any) *object {
 // still there on the last page.
 type searchCursor struct{ ends bool }
 
-func (d searchCursor) next(objects []*object, end int) string {
-	if end >= len(objects) && d.ends {
+func (d searchCursor) next(all listing, end int) string {
+	if end >= all.len() && d.ends {
 		return ""
 	}
 	return strconv.Itoa(end)
 }
 
-func (searchCursor) start(_ []*object, cursor string) (int, error) {
+func (searchCursor) start(_ listing, cursor string) (int, error) {
 	offset, err := strconv.Atoi(cursor)
 	if err != nil || offset < 0 {
 		return 0, invalidCursor(cursor)

@@ -11,6 +11,7 @@ import (
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/ip_pools"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/realized_state"
+	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/realized_state/enforcement_points"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/model"
 
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
@@ -38,8 +39,7 @@ func (p inPool) Delete(id string, ignore *bool) error { return p.subnets.Delete(
 
 func TestAddresses(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	pools := infra.NewIpPoolsClient(connector)
@@ -97,12 +97,11 @@ func TestAddresses(t *testing.T) {
 
 func TestRealizedState(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 	put(t, srv, "/infra/ip-pools/p", map[string]any{})
 	put(t, srv, "/infra/ip-pools/p/ip-allocations/a", map[string]any{})
-	srv.SetVirtualMachine(nsxsim.VirtualMachine{ID: "vm", Name: "db", Tags: []nsxsim.Tag{{Scope: "a", Tag: "b"}}})
+	srv.SetVirtualMachine(nsxsim.VirtualMachine{ID: "vm", Name: "db", Tags: []nsxsim.Tag{{Scope: "a", Tag: "b"}}, Interfaces: []nsxsim.Interface{{ID: "vif"}}})
 
 	status, err := realized_state.NewStatusClient(connector).Get("/infra/ip-pools/p", new(true), nil)
 	if err != nil || *status.PublishStatus != "REALIZED" || *status.ConsolidatedStatus.ConsolidatedStatus != "SUCCESS" {
@@ -115,6 +114,17 @@ func TestRealizedState(t *testing.T) {
 	alarms, err := realized_state.NewAlarmsClient(connector).List(nil, nil, nil, nil, nil)
 	if err != nil || len(alarms.Results) != 1 {
 		t.Errorf("alarms: %+v %v", alarms, err)
+	}
+	if entity, err := realized_state.NewRealizedEntityClient(connector).Get(*entities.Results[0].Path); err != nil || *entity.Id != *entities.Results[0].Id {
+		t.Errorf("entity: %+v %v", entity, err)
+	}
+	found, err := enforcement_points.NewVirtualMachinesClient(connector).List("default", nil, nil, nil, nil, nil, nil, nil)
+	if err != nil || len(found.Results) != 1 {
+		t.Errorf("virtual machines of the enforcement point: %+v %v", found, err)
+	}
+	vifs, err := enforcement_points.NewVifsClient(connector).List("default", nil, nil, new("vif"), nil, nil, nil)
+	if err != nil || len(vifs.Results) != 1 {
+		t.Errorf("interfaces of the enforcement point: %+v %v", vifs, err)
 	}
 	machines, err := realized_state.NewVirtualMachinesClient(connector).List(nil, nil, nil, nil, nil, nil, nil)
 	if err != nil || len(machines.Results) != 1 || *machines.Results[0].ExternalId != "vm" {

@@ -8,8 +8,6 @@ package sdktest
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"reflect"
 	"slices"
 	"testing"
@@ -25,12 +23,6 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
-
-// TestMain silences the SDK, which logs every request.
-func TestMain(m *testing.M) {
-	log.SetOutput(io.Discard)
-	m.Run()
-}
 
 // connect returns a REST connector of the SDK that reaches the simulator.
 func connect(srv *nsxsim.Server) client.Connector {

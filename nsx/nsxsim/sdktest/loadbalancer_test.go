@@ -13,16 +13,13 @@ import (
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/lb_services/lb_pools"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/lb_services/lb_virtual_servers"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/model"
-
-	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
 const tcpProfile = "/infra/lb-app-profiles/default-tcp-lb-app-profile"
 
 func TestLoadBalancers(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	services := infra.NewLbServicesClient(connector)
@@ -57,6 +54,16 @@ func TestLoadBalancers(t *testing.T) {
 		patch: servers.Patch, get: servers.Get, update: servers.Update,
 		delete: func(id string) error { return servers.Delete(id, nil) },
 		list:   func(cursor *string, size *int64) (any, error) { return servers.List(cursor, nil, nil, size, nil, nil) },
+	}.test(t, connector)
+
+	serverSSL := infra.NewLbServerSslProfilesClient(connector)
+	resource[model.LBServerSslProfile]{
+		typ: "LBServerSslProfile", make: func(int) model.LBServerSslProfile { return model.LBServerSslProfile{SessionCacheEnabled: new(true)} },
+		patch: serverSSL.Patch, get: serverSSL.Get, update: serverSSL.Update,
+		delete: func(id string) error { return serverSSL.Delete(id, nil) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return serverSSL.List(cursor, nil, nil, size, nil, nil)
+		},
 	}.test(t, connector)
 
 	ssl := infra.NewLbClientSslProfilesClient(connector)
@@ -95,8 +102,7 @@ func profile[T any](typ string, binding bindings.BindingType, object T, c dynami
 
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	apps := infra.NewLbAppProfilesClient(connector)
@@ -139,8 +145,7 @@ func TestProfiles(t *testing.T) {
 
 func TestLoadBalancerStatus(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 	put(t, srv, "/infra/tier-1s/x", map[string]any{})
 	put(t, srv, "/infra/lb-services/x", map[string]any{"connectivity_path": "/infra/tier-1s/x"})

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//nolint:bodyclose // the client closes the bodies of the responses that it returns
 package sdktest
 
 import (
@@ -15,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vmware/go-vmware-nsxt"
 	"github.com/vmware/go-vmware-nsxt/common"
-	"github.com/vmware/go-vmware-nsxt/loadbalancer"
 	"github.com/vmware/go-vmware-nsxt/manager"
 
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
@@ -52,7 +52,6 @@ func optionals(del func(context.Context, string, map[string]any) (*http.Response
 	return func(ctx context.Context, id string) (*http.Response, error) { return del(ctx, id, nil) }
 }
 
-//nolint:bodyclose // the SDK closes the bodies
 func (m managed[T]) test(t *testing.T, client *nsxt.APIClient) {
 	t.Helper()
 	ctx := client.Context
@@ -97,8 +96,6 @@ func (m managed[T]) test(t *testing.T, client *nsxt.APIClient) {
 }
 
 // pages lists all ids, page by page, until the cursor of zeros.
-//
-//nolint:bodyclose // the SDK closes the bodies
 func (m managed[T]) pages(t *testing.T) []string {
 	t.Helper()
 	var ids []string
@@ -124,7 +121,7 @@ func (m managed[T]) pages(t *testing.T) []string {
 
 func TestManagerNetworks(t *testing.T) {
 	t.Parallel()
-	client := managerClient(t, nsxsim.NewServer())
+	client := managerClient(t, newServer(t))
 	ctx := client.Context
 	switching, routing := client.LogicalSwitchingApi, client.LogicalRoutingAndServicesApi
 	newSwitch := func() manager.LogicalSwitch {
@@ -171,95 +168,9 @@ func TestManagerNetworks(t *testing.T) {
 	}
 }
 
-func TestManagerLoadBalancers(t *testing.T) {
-	t.Parallel()
-	srv := nsxsim.NewServer()
-	client := managerClient(t, srv)
-	ctx, lb := client.Context, client.ServicesApi
-
-	newProfile := func() loadbalancer.LbFastTcpProfile {
-		return loadbalancer.LbFastTcpProfile{ResourceType: "LbFastTcpProfile", IdleTimeout: 60, CloseTimeout: 8}
-	}
-	managed[loadbalancer.LbFastTcpProfile]{
-		make: newProfile, create: lb.CreateLoadBalancerFastTcpProfile, read: lb.ReadLoadBalancerFastTcpProfile,
-		update: lb.UpdateLoadBalancerFastTcpProfile, delete: lb.DeleteLoadBalancerApplicationProfile,
-	}.test(t, client)
-	managed[loadbalancer.LbSourceIpPersistenceProfile]{
-		make: func() loadbalancer.LbSourceIpPersistenceProfile {
-			return loadbalancer.LbSourceIpPersistenceProfile{ResourceType: "LbSourceIpPersistenceProfile", Timeout: 300}
-		},
-		create: lb.CreateLoadBalancerSourceIpPersistenceProfile, read: lb.ReadLoadBalancerSourceIpPersistenceProfile,
-		update: lb.UpdateLoadBalancerSourceIpPersistenceProfile, delete: lb.DeleteLoadBalancerPersistenceProfile,
-	}.test(t, client)
-	managed[loadbalancer.LbTcpMonitor]{
-		make:   func() loadbalancer.LbTcpMonitor { return loadbalancer.LbTcpMonitor{ResourceType: "LbTcpMonitor"} },
-		create: lb.CreateLoadBalancerTcpMonitor, read: lb.ReadLoadBalancerTcpMonitor,
-		update: lb.UpdateLoadBalancerTcpMonitor, delete: lb.DeleteLoadBalancerMonitor,
-		list: func(o map[string]any) (any, *http.Response, error) { return lb.ListLoadBalancerMonitors(ctx, o) },
-	}.test(t, client)
-	managed[loadbalancer.LbRule]{
-		make: func() loadbalancer.LbRule {
-			return loadbalancer.LbRule{Actions: []loadbalancer.LbRuleAction{{Type_: "LbHttpRejectAction"}}, MatchStrategy: "ALL", Phase: "HTTP_FORWARDING"}
-		},
-		create: lb.CreateLoadBalancerRule, read: lb.ReadLoadBalancerRule, update: lb.UpdateLoadBalancerRule, delete: lb.DeleteLoadBalancerRule,
-	}.test(t, client)
-	newPool := func() loadbalancer.LbPool {
-		return loadbalancer.LbPool{Members: []loadbalancer.PoolMember{{IpAddress: "10.244.0.18", Port: "6379", AdminState: "ENABLED"}}}
-	}
-	managed[loadbalancer.LbPool]{
-		make: newPool, create: lb.CreateLoadBalancerPool, read: lb.ReadLoadBalancerPool,
-		update: lb.UpdateLoadBalancerPool, delete: lb.DeleteLoadBalancerPool,
-		list: func(o map[string]any) (any, *http.Response, error) { return lb.ListLoadBalancerPools(ctx, o) },
-	}.test(t, client)
-
-	pool, _, err := lb.CreateLoadBalancerPool(ctx, newPool())
-	if err != nil {
-		t.Fatal(err)
-	}
-	used, _, err := lb.CreateLoadBalancerFastTcpProfile(ctx, newProfile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	newServer := func() loadbalancer.LbVirtualServer {
-		return loadbalancer.LbVirtualServer{
-			ApplicationProfileId: used.Id, IpAddress: "192.168.30.66", Ports: []string{"6379"}, PoolId: pool.Id, Enabled: true,
-		}
-	}
-	managed[loadbalancer.LbVirtualServer]{
-		make: newServer, create: lb.CreateLoadBalancerVirtualServer, read: lb.ReadLoadBalancerVirtualServer,
-		update: lb.UpdateLoadBalancerVirtualServer, delete: optionals(lb.DeleteLoadBalancerVirtualServer),
-		list: func(o map[string]any) (any, *http.Response, error) { return lb.ListLoadBalancerVirtualServers(ctx, o) },
-	}.test(t, client)
-	server, _, err := lb.CreateLoadBalancerVirtualServer(ctx, newServer())
-	if err != nil {
-		t.Fatal(err)
-	}
-	newService := func() loadbalancer.LbService {
-		return loadbalancer.LbService{VirtualServerIds: []string{server.Id}, Enabled: true}
-	}
-	managed[loadbalancer.LbService]{
-		make: newService, create: lb.CreateLoadBalancerService, read: lb.ReadLoadBalancerService,
-		update: lb.UpdateLoadBalancerService, delete: lb.DeleteLoadBalancerService,
-		list: func(o map[string]any) (any, *http.Response, error) { return lb.ListLoadBalancerServices(ctx, o) },
-	}.test(t, client)
-
-	service, _, err := lb.CreateLoadBalancerService(ctx, newService())
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.SetMemberStatus("/loadbalancer/pools/"+pool.Id, "10.244.0.18", "DOWN")
-	status, _, err := lb.ReadLoadBalancerServiceStatus(ctx, service.Id, nil)
-	if err != nil || status.ServiceStatus != "DETACHED" || status.Pools[0].Status != "DOWN" || status.VirtualServers[0].Status != "DOWN" {
-		t.Errorf("status: %+v %v", status, err)
-	}
-	if _, err := lb.DeleteLoadBalancerVirtualServer(ctx, server.Id, nil); err == nil {
-		t.Error("a virtual server of a service was deleted")
-	}
-}
-
 func TestManagerFirewall(t *testing.T) {
 	t.Parallel()
-	client := managerClient(t, nsxsim.NewServer())
+	client := managerClient(t, newServer(t))
 	ctx, fw := client.Context, client.ServicesApi
 	newSection := func() manager.FirewallSection {
 		return manager.FirewallSection{SectionType: "LAYER3", Stateful: true}
@@ -342,7 +253,7 @@ func TestManagerFirewall(t *testing.T) {
 
 func TestManagerPools(t *testing.T) {
 	t.Parallel()
-	client := managerClient(t, nsxsim.NewServer())
+	client := managerClient(t, newServer(t))
 	ctx, pools := client.Context, client.PoolManagementApi
 	newPool := func() manager.IpPool {
 		return manager.IpPool{Subnets: []manager.IpPoolSubnet{{
@@ -363,11 +274,27 @@ func TestManagerPools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var last manager.IpBlockSubnet
 	for _, want := range []string{"10.244.0.0/28", "10.244.0.16/28", ""} {
 		subnet, _, err := pools.CreateIpBlockSubnet(ctx, manager.IpBlockSubnet{BlockId: block.Id, Size: 16})
 		if subnet.Cidr != want || (err != nil) != (want == "") {
 			t.Errorf("subnet: %+v %v, want %q", subnet, err, want)
 		}
+		if err == nil {
+			last = subnet
+		}
+	}
+	if list, _, err := pools.ListIpBlockSubnets(ctx, map[string]any{"blockId": block.Id}); err != nil || len(list.Results) != 2 {
+		t.Errorf("subnets: %+v %v", list, err)
+	}
+	if got, _, err := pools.AllocateOrReleaseFromIpBlockSubnet(ctx, last.Id, manager.AllocationIpAddress{}, "ALLOCATE"); err != nil || got.AllocationId != "10.244.0.17" {
+		t.Errorf("allocate from a subnet: %+v %v", got, err)
+	}
+	if got, _, err := pools.ReadIpBlockSubnet(ctx, last.Id); err != nil || got.Cidr != last.Cidr {
+		t.Errorf("subnet: %+v %v", got, err)
+	}
+	if _, err := pools.DeleteIpBlockSubnet(ctx, last.Id); err != nil {
+		t.Error(err)
 	}
 	pool, _, err := pools.CreateIpPool(ctx, newPool())
 	if err != nil {
@@ -406,7 +333,7 @@ func TestManagerPools(t *testing.T) {
 
 func TestManagerGroups(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
+	srv := newServer(t)
 	client := managerClient(t, srv)
 	ctx, grouping := client.Context, client.GroupingObjectsApi
 	managed[manager.IpSet]{
@@ -427,6 +354,12 @@ func TestManagerGroups(t *testing.T) {
 		update: grouping.UpdateNSGroup, delete: optionals(grouping.DeleteNSGroup),
 		list: func(o map[string]any) (any, *http.Response, error) { return grouping.ListNSGroups(ctx, o) },
 	}.test(t, client)
+	if licenses, _, err := client.LicensingApi.GetLicenses(ctx); err != nil || len(licenses.Results) != 1 {
+		t.Errorf("licences: %+v %v", licenses, err)
+	}
+	if node, _, err := client.NsxComponentAdministrationApi.ReadNodeProperties(ctx); err != nil || node.NodeVersion == "" {
+		t.Errorf("node: %+v %v", node, err)
+	}
 	if got := srv.Unsimulated(); len(got) > 0 {
 		t.Errorf("unsimulated: %v", got)
 	}

@@ -6,12 +6,16 @@ package sdktest
 import (
 	"testing"
 
+	"github.com/vmware/vsphere-automation-sdk-go/runtime/protocol/client"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/segments"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/segments/ports"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_0s"
+	nat0 "github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_0s/nat"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_1s"
-	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_1s/nat"
+	nat1 "github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_1s/nat"
+	fixed "github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_1s/segments"
+	fixedports "github.com/vmware/vsphere-automation-sdk-go/services/nsxt/infra/tier_1s/segments/ports"
 	"github.com/vmware/vsphere-automation-sdk-go/services/nsxt/model"
 
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
@@ -19,8 +23,7 @@ import (
 
 func TestGateways(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	tier0s := infra.NewTier0sClient(connector)
@@ -37,53 +40,10 @@ func TestGateways(t *testing.T) {
 		list: func(cursor *string, size *int64) (any, error) { return tier1s.List(cursor, nil, nil, size, nil, nil) },
 	}.test(t, connector)
 
-	put(t, srv, "/infra/tier-1s/t1", map[string]any{})
-	put(t, srv, "/infra/tier-0s/t0", map[string]any{})
-	rules := nat.NewNatRulesClient(connector)
-	resource[model.PolicyNatRule]{
-		typ: "PolicyNatRule",
-		make: func(int) model.PolicyNatRule {
-			return model.PolicyNatRule{Action: new(model.PolicyNatRule_ACTION_SNAT), TranslatedNetwork: new("192.168.30.97")}
-		},
-		patch: func(id string, o model.PolicyNatRule) error { return rules.Patch("t1", "USER", id, o) },
-		get:   func(id string) (model.PolicyNatRule, error) { return rules.Get("t1", "USER", id) },
-		update: func(id string, o model.PolicyNatRule) (model.PolicyNatRule, error) {
-			return rules.Update("t1", "USER", id, o)
-		},
-		delete: func(id string) error { return rules.Delete("t1", "USER", id) },
-		list: func(cursor *string, size *int64) (any, error) {
-			return rules.List("t1", "USER", cursor, nil, nil, size, nil, nil)
-		},
-	}.test(t, connector)
-
-	routes := tier_1s.NewStaticRoutesClient(connector)
-	resource[model.StaticRoutes]{
-		typ: "StaticRoutes",
-		make: func(int) model.StaticRoutes {
-			return model.StaticRoutes{Network: new("10.0.0.0/8"), NextHops: []model.RouterNexthop{{IpAddress: new("10.1.0.1")}}}
-		},
-		patch:  func(id string, o model.StaticRoutes) error { return routes.Patch("t1", id, o) },
-		get:    func(id string) (model.StaticRoutes, error) { return routes.Get("t1", id) },
-		update: func(id string, o model.StaticRoutes) (model.StaticRoutes, error) { return routes.Update("t1", id, o) },
-		delete: func(id string) error { return routes.Delete("t1", id) },
-		list: func(cursor *string, size *int64) (any, error) {
-			return routes.List("t1", cursor, nil, nil, size, nil, nil)
-		},
-	}.test(t, connector)
-
-	locales := tier_1s.NewLocaleServicesClient(connector)
-	resource[model.LocaleServices]{
-		typ: "LocaleServices", make: func(int) model.LocaleServices { return model.LocaleServices{} },
-		patch: func(id string, o model.LocaleServices) error { return locales.Patch("t1", id, o) },
-		get:   func(id string) (model.LocaleServices, error) { return locales.Get("t1", id) },
-		update: func(id string, o model.LocaleServices) (model.LocaleServices, error) {
-			return locales.Update("t1", id, o)
-		},
-		delete: func(id string) error { return locales.Delete("t1", id) },
-		list: func(cursor *string, size *int64) (any, error) {
-			return locales.List("t1", cursor, nil, nil, size, nil, nil)
-		},
-	}.test(t, connector)
+	put(t, srv, "/infra/tier-1s/g", map[string]any{})
+	put(t, srv, "/infra/tier-0s/g", map[string]any{})
+	testGateway(t, connector, nat1.NewNatRulesClient(connector), tier_1s.NewStaticRoutesClient(connector), tier_1s.NewLocaleServicesClient(connector))
+	testGateway(t, connector, nat0.NewNatRulesClient(connector), tier_0s.NewStaticRoutesClient(connector), tier_0s.NewLocaleServicesClient(connector))
 
 	prefixes := tier_0s.NewPrefixListsClient(connector)
 	resource[model.PrefixList]{
@@ -91,27 +51,103 @@ func TestGateways(t *testing.T) {
 		make: func(int) model.PrefixList {
 			return model.PrefixList{Prefixes: []model.PrefixEntry{{Network: new("10.0.0.0/8"), Action: new(model.PrefixEntry_ACTION_DENY)}}}
 		},
-		patch:  func(id string, o model.PrefixList) error { return prefixes.Patch("t0", id, o) },
-		get:    func(id string) (model.PrefixList, error) { return prefixes.Get("t0", id) },
-		update: func(id string, o model.PrefixList) (model.PrefixList, error) { return prefixes.Update("t0", id, o) },
-		delete: func(id string) error { return prefixes.Delete("t0", id) },
+		patch:  func(id string, o model.PrefixList) error { return prefixes.Patch("g", id, o) },
+		get:    func(id string) (model.PrefixList, error) { return prefixes.Get("g", id) },
+		update: func(id string, o model.PrefixList) (model.PrefixList, error) { return prefixes.Update("g", id, o) },
+		delete: func(id string) error { return prefixes.Delete("g", id) },
 		list: func(cursor *string, size *int64) (any, error) {
-			return prefixes.List("t0", cursor, nil, nil, size, nil, nil)
+			return prefixes.List("g", cursor, nil, nil, size, nil, nil)
 		},
 	}.test(t, connector)
 
-	if got, err := tier_1s.NewStateClient(connector).Get("t1", nil, nil, nil, nil, nil, nil, nil, nil); err != nil || *got.Tier1State.State != "success" {
+	if got, err := tier_1s.NewStateClient(connector).Get("g", nil, nil, nil, nil, nil, nil, nil, nil); err != nil || *got.Tier1State.State != "success" {
 		t.Errorf("state of a gateway: %v %v", got, err)
 	}
-	if got, err := tier_1s.NewNatClient(connector).List("t1", nil, nil, nil, nil, nil, nil); err != nil || len(got.Results) != 3 {
+	if got, err := tier_0s.NewStateClient(connector).Get("g", nil, nil, nil, nil, nil, nil, nil, nil); err != nil || *got.Tier0State.State != "success" {
+		t.Errorf("state of a gateway: %v %v", got, err)
+	}
+	if got, err := tier_0s.NewNatClient(connector).List("g", nil, nil, nil, nil, nil, nil); err != nil || len(got.Results) != 3 {
+		t.Errorf("sections of NAT rules: %v %v", got, err)
+	}
+	if got, err := tier_1s.NewNatClient(connector).List("g", nil, nil, nil, nil, nil, nil); err != nil || len(got.Results) != 3 {
 		t.Errorf("sections of NAT rules: %v %v", got, err)
 	}
 }
 
+// ruleClient, routeClient and localeClient are the clients that the SDK has
+// twice, for tier-0 and for tier-1 gateways.
+type ruleClient interface {
+	Patch(gateway, nat, id string, object model.PolicyNatRule) error
+	Get(gateway, nat, id string) (model.PolicyNatRule, error)
+	Update(gateway, nat, id string, object model.PolicyNatRule) (model.PolicyNatRule, error)
+	Delete(gateway, nat, id string) error
+	List(gateway, nat string, cursor *string, marked *bool, fields *string, size *int64, ascending *bool, by *string) (model.PolicyNatRuleListResult, error)
+}
+
+type routeClient interface {
+	Patch(gateway, id string, object model.StaticRoutes) error
+	Get(gateway, id string) (model.StaticRoutes, error)
+	Update(gateway, id string, object model.StaticRoutes) (model.StaticRoutes, error)
+	Delete(gateway, id string) error
+	List(gateway string, cursor *string, marked *bool, fields *string, size *int64, ascending *bool, by *string) (model.StaticRoutesListResult, error)
+}
+
+type localeClient interface {
+	Patch(gateway, id string, object model.LocaleServices) error
+	Get(gateway, id string) (model.LocaleServices, error)
+	Update(gateway, id string, object model.LocaleServices) (model.LocaleServices, error)
+	Delete(gateway, id string) error
+	List(gateway string, cursor *string, marked *bool, fields *string, size *int64, ascending *bool, by *string) (model.LocaleServicesListResult, error)
+}
+
+// testGateway tests what lies beneath the gateway g.
+func testGateway(t *testing.T, connector client.Connector, rules ruleClient, routes routeClient, locales localeClient) {
+	t.Helper()
+	resource[model.PolicyNatRule]{
+		typ: "PolicyNatRule",
+		make: func(int) model.PolicyNatRule {
+			return model.PolicyNatRule{Action: new(model.PolicyNatRule_ACTION_SNAT), TranslatedNetwork: new("192.168.30.97")}
+		},
+		patch: func(id string, o model.PolicyNatRule) error { return rules.Patch("g", "USER", id, o) },
+		get:   func(id string) (model.PolicyNatRule, error) { return rules.Get("g", "USER", id) },
+		update: func(id string, o model.PolicyNatRule) (model.PolicyNatRule, error) {
+			return rules.Update("g", "USER", id, o)
+		},
+		delete: func(id string) error { return rules.Delete("g", "USER", id) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return rules.List("g", "USER", cursor, nil, nil, size, nil, nil)
+		},
+	}.test(t, connector)
+	resource[model.StaticRoutes]{
+		typ: "StaticRoutes",
+		make: func(int) model.StaticRoutes {
+			return model.StaticRoutes{Network: new("10.0.0.0/8"), NextHops: []model.RouterNexthop{{IpAddress: new("10.1.0.1")}}}
+		},
+		patch:  func(id string, o model.StaticRoutes) error { return routes.Patch("g", id, o) },
+		get:    func(id string) (model.StaticRoutes, error) { return routes.Get("g", id) },
+		update: func(id string, o model.StaticRoutes) (model.StaticRoutes, error) { return routes.Update("g", id, o) },
+		delete: func(id string) error { return routes.Delete("g", id) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return routes.List("g", cursor, nil, nil, size, nil, nil)
+		},
+	}.test(t, connector)
+	resource[model.LocaleServices]{
+		typ: "LocaleServices", make: func(int) model.LocaleServices { return model.LocaleServices{} },
+		patch: func(id string, o model.LocaleServices) error { return locales.Patch("g", id, o) },
+		get:   func(id string) (model.LocaleServices, error) { return locales.Get("g", id) },
+		update: func(id string, o model.LocaleServices) (model.LocaleServices, error) {
+			return locales.Update("g", id, o)
+		},
+		delete: func(id string) error { return locales.Delete("g", id) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return locales.List("g", cursor, nil, nil, size, nil, nil)
+		},
+	}.test(t, connector)
+}
+
 func TestSegments(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	clients := infra.NewSegmentsClient(connector)
@@ -160,6 +196,42 @@ func TestSegments(t *testing.T) {
 	if err := clients.Delete0("s", new(true)); err != nil {
 		t.Errorf("forced delete: %s", describe(err))
 	}
+}
+
+func TestSegmentsOfGateways(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	connector := connect(srv)
+	put(t, srv, "/infra/tier-1s/g", map[string]any{})
+	clients := tier_1s.NewSegmentsClient(connector)
+	resource[model.Segment]{
+		typ: "Segment", make: func(int) model.Segment { return model.Segment{} },
+		patch:  func(id string, o model.Segment) error { return clients.Patch("g", id, o) },
+		get:    func(id string) (model.Segment, error) { return clients.Get("g", id) },
+		update: func(id string, o model.Segment) (model.Segment, error) { return clients.Update("g", id, o) },
+		delete: func(id string) error { return clients.Delete("g", id) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return clients.List("g", cursor, nil, nil, size, nil, nil, nil)
+		},
+	}.test(t, connector)
+	put(t, srv, "/infra/tier-1s/g/segments/s", map[string]any{})
+	put(t, srv, "/infra/tier-1s/g/segments/s/ports/p", map[string]any{})
+	if got, err := fixedports.NewStateClient(connector).Get("g", "s", "p", nil, nil); err != nil || *got.Attachment.State != "FREE" {
+		t.Errorf("state of a port: %v %v", got, err)
+	}
+	portClient := fixed.NewPortsClient(connector)
+	resource[model.SegmentPort]{
+		typ: "SegmentPort", make: func(int) model.SegmentPort { return model.SegmentPort{} },
+		patch: func(id string, o model.SegmentPort) error { return portClient.Patch("g", "s", id, o) },
+		get:   func(id string) (model.SegmentPort, error) { return portClient.Get("g", "s", id) },
+		update: func(id string, o model.SegmentPort) (model.SegmentPort, error) {
+			return portClient.Update("g", "s", id, o)
+		},
+		delete: func(id string) error { return portClient.Delete("g", "s", id) },
+		list: func(cursor *string, size *int64) (any, error) {
+			return portClient.List("g", "s", cursor, nil, nil, size, nil, nil)
+		},
+	}.test(t, connector)
 }
 
 // put stores what a test stands on, by the back door.

@@ -30,8 +30,7 @@ func addresses(list ...string) *data.StructValue {
 
 func TestSecurity(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 
 	domainClient := infra.NewDomainsClient(connector)
@@ -124,8 +123,7 @@ func TestSecurity(t *testing.T) {
 
 func TestFirewallOperations(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 	policies := domains.NewSecurityPoliciesClient(connector)
 	for _, id := range []string{"a", "b"} {
@@ -161,15 +159,19 @@ func TestFirewallOperations(t *testing.T) {
 	if err := exclude.Patch(model.PolicyExcludeList{Members: []string{"/infra/segments/s"}}); err != nil {
 		t.Error(describe(err))
 	}
-	if list, err := exclude.Get(); err != nil || len(list.Members) != 1 {
+	list, err := exclude.Get()
+	if err != nil || len(list.Members) != 1 {
+		t.Errorf("exclude list: %+v %v", list, err)
+	}
+	list.Members = nil
+	if list, err = exclude.Update(list); err != nil || len(list.Members) > 0 {
 		t.Errorf("exclude list: %+v %v", list, err)
 	}
 }
 
 func TestGroupMembers(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 	put(t, srv, "/infra/segments/s", map[string]any{})
 	put(t, srv, "/infra/segments/s/ports/p", map[string]any{
@@ -186,6 +188,30 @@ func TestGroupMembers(t *testing.T) {
 		t.Error(describe(err))
 	}
 	if err := expressions.Create("default", "g", "e", model.IPAddressList{IpAddresses: []string{"10.9.0.2"}}, "add"); err != nil {
+		t.Error(describe(err))
+	}
+	macs := groups.NewMacAddressExpressionsClient(connector)
+	if err := macs.Patch("default", "other", "e", model.MACAddressExpression{}); err == nil {
+		t.Error("an expression of a group that does not exist")
+	}
+	if err := macs.Patch("default", "g", "m", model.MACAddressExpression{ResourceType: "MACAddressExpression", MacAddresses: []string{"02:50:56:00:00:01"}}); err != nil {
+		t.Error(describe(err))
+	}
+	if err := macs.Create("default", "g", "m", model.MACAddressList{MacAddresses: []string{"02:50:56:00:00:02"}}, "add"); err != nil {
+		t.Error(describe(err))
+	}
+	paths := groups.NewPathExpressionsClient(connector)
+	if err := paths.Patch("default", "g", "p", model.PathExpression{ResourceType: "PathExpression"}); err != nil {
+		t.Error(describe(err))
+	}
+	if err := paths.Create("default", "g", "p", model.GroupMemberList{Members: []string{"/infra/segments/s"}}, "add"); err != nil {
+		t.Error(describe(err))
+	}
+	ids := groups.NewExternalIdExpressionsClient(connector)
+	if err := ids.Patch("default", "g", "x", model.ExternalIDExpression{ResourceType: "ExternalIDExpression", MemberType: new("VirtualMachine")}); err != nil {
+		t.Error(describe(err))
+	}
+	if err := ids.Create("default", "g", "x", model.GroupMemberList{Members: []string{"vm"}}, "add"); err != nil {
 		t.Error(describe(err))
 	}
 	ips, err := members.NewIpAddressesClient(connector).List("default", "g", nil, nil, nil, nil, nil, nil, nil)
@@ -207,6 +233,13 @@ func TestGroupMembers(t *testing.T) {
 	if err != nil || len(machines.Results) != 1 {
 		t.Errorf("virtual machines: %+v %v", machines, err)
 	}
+	for id, remove := range map[string]func(domain, group, id string) error{
+		"e": expressions.Delete, "m": macs.Delete, "p": paths.Delete, "x": ids.Delete,
+	} {
+		if err := remove("default", "g", id); err != nil {
+			t.Errorf("delete %s: %s", id, describe(err))
+		}
+	}
 	vifs, err := members.NewVifsClient(connector).List("default", "g", nil, nil, nil, nil, nil, nil, nil)
 	if err != nil || len(vifs.Results) != 1 {
 		t.Errorf("interfaces: %+v %v", vifs, err)
@@ -215,8 +248,7 @@ func TestGroupMembers(t *testing.T) {
 
 func TestHierarchy(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	connector := connect(srv)
 	segment := model.ChildSegment{ResourceType: "ChildSegment", Segment: &model.Segment{Id: new("s")}}
 	pool := model.ChildLBPool{ResourceType: "ChildLBPool", LbPool: &model.LBPool{Id: new("p")}}
@@ -237,6 +269,9 @@ func TestHierarchy(t *testing.T) {
 	if diff := cmp.Diff(want, srv.Paths("")); diff != "" {
 		t.Error(diff)
 	}
+	if root, err := hierarchical.Get(nil, nil, nil); err != nil || *root.Id != "infra" {
+		t.Errorf("the root: %+v %v", root, err)
+	}
 	segment.MarkedForDelete = new(true)
 	tree.Children = []*data.StructValue{pack(segment, model.ChildSegmentBindingType())}
 	if err := hierarchical.Patch(tree, new(false)); err != nil {
@@ -249,8 +284,7 @@ func TestHierarchy(t *testing.T) {
 
 func TestErrorsOfTheSDK(t *testing.T) {
 	t.Parallel()
-	srv := nsxsim.NewServer()
-	t.Cleanup(srv.Close)
+	srv := newServer(t)
 	pools := infra.NewLbPoolsClient(connect(srv))
 	srv.Inject(nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: http.StatusServiceUnavailable, Code: 98})
 	var unavailable vapierrors.ServiceUnavailable
