@@ -220,7 +220,7 @@ func TestAuthIsChecked(t *testing.T) {
 // its secrets in every log record, error and formatted value.
 func TestNothingSecretIsTold(t *testing.T) {
 	t.Parallel()
-	const secret = "s3cr3t-pa55w0rd" //nolint:gosec // of this test
+	const secret = "s3cr3t-pa55w0rd"
 	token := func(context.Context) (string, error) { return secret, nil }
 	auths := map[string]nsx.Auth{
 		"session": nsx.SessionAuth("jane", secret), "basic": nsx.BasicAuth("jane", secret),

@@ -54,7 +54,7 @@ func (f *Finder) VirtualServers(ctx context.Context, serviceUID string) ([]Virtu
 	if serviceUID == "" {
 		return nil, fmt.Errorf("ncp: find virtual servers: %w: no Service UID", viaduct.ErrInvalid)
 	}
-	found, err := find(ctx, f.client.VirtualServers(), f.scopes.ServiceUID, serviceUID,
+	found, err := find(ctx, f, f.client.VirtualServers(), Selector{ServiceUID: serviceUID},
 		func(v nsx.VirtualServer) nsx.Resource { return v.Resource })
 	if err != nil {
 		return nil, err

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ncp_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/viaduct-sdk/viaduct/nsx"
+	"github.com/viaduct-sdk/viaduct/nsx/ncp"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+)
+
+// simulated returns a Finder, and puts what NCP made for one Service.
+func simulated() *ncp.Finder {
+	srv := nsxsim.NewServer()
+	client, err := nsx.NewClient(srv.URL(), nsx.SessionAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(srv.Client()))
+	check(err)
+	putService(func(path string, object any) { check(srv.Put(path, object)) }, "vs-postgres",
+		tags("ncp/project", "acme-data", "ncp/project_uid", "ns-1", "ncp/service_uid", "svc-1"))
+	return ncp.NewFinder(client)
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func ExampleFinder_VirtualServers() {
+	servers, err := simulated().VirtualServers(context.Background(), "svc-1")
+	check(err)
+	for _, s := range servers {
+		fmt.Println(s.Path, s.IP, s.Ports, s.Protocol, s.Realization.State, s.Status)
+		for _, m := range s.Members {
+			fmt.Println(m.IP, m.Port, m.Status)
+		}
+	}
+	// Output:
+	// /infra/lb-virtual-servers/vs-postgres 192.168.30.66 [5432] TCP REALIZED UP
+	// 10.244.0.5 5432 UP
+	// 10.244.0.6 5432 UP
+}
+
+func ExampleFinder_Objects() {
+	for o, err := range simulated().Objects(context.Background(), ncp.Selector{Cluster: "domain-c8:0a1b", Namespace: "acme-data"}) {
+		check(err)
+		fmt.Println(o.ResourceType, o.Path, o.Owner.Kind)
+	}
+	// Output:
+	// LBPool /infra/lb-pools/vs-postgres Service
+	// LBVirtualServer /infra/lb-virtual-servers/vs-postgres Service
+}
+
+func ExampleFinder_Orphans() {
+	// In earnest, list the Services and namespaces of the cluster here.
+	live := func(context.Context) (ncp.Live, error) {
+		return ncp.Live{ServiceUIDs: map[string]bool{"svc-2": true}}, nil
+	}
+	orphans, err := simulated().Orphans(context.Background(), "domain-c8:0a1b", live)
+	check(err)
+	for _, o := range orphans {
+		fmt.Println(o.Path, "-", o.Reason)
+	}
+	// Output:
+	// /infra/lb-pools/vs-postgres - no Service has the UID svc-1
+	// /infra/lb-virtual-servers/vs-postgres - no Service has the UID svc-1
+}
+
+func ExampleScopes() {
+	scopes := ncp.DefaultScopes()
+	scopes.ServiceUID = append(scopes.ServiceUID, "acme/service_uid")
+	client, err := nsx.NewClient("nsx.example.com", nsx.SessionAuth("admin", "secret"))
+	check(err)
+	finder := ncp.NewFinder(client, ncp.WithScopes(scopes))
+	fmt.Println(finder.Owner(nsx.Tags{{Scope: "acme/service_uid", Tag: "svc-1"}}).ServiceUID)
+	// Output: svc-1
+}
