@@ -25,6 +25,7 @@ type call struct {
 	s       *Server
 	m       *Manager
 	r       *http.Request
+	url     string // the path of the URL
 	query   url.Values
 	sent    []byte // the request's body
 	who     Principal
@@ -37,7 +38,7 @@ type call struct {
 }
 
 func newCall(m *Manager, r *http.Request, body []byte) *call {
-	c := &call{s: m.s, m: m, r: r, query: r.URL.Query(), sent: body}
+	c := &call{s: m.s, m: m, r: r, url: strings.TrimSuffix(r.URL.Path, "/"), query: r.URL.Query(), sent: body}
 	m.s.resolve(c)
 	return c
 }
@@ -49,8 +50,8 @@ func (c *call) flag(name string) bool { return c.query.Get(name) == "true" }
 
 // unsimulated notes that the request asks for what this simulator lacks.
 func (c *call) unsimulated() error {
-	c.s.unsimulated[c.r.Method+" "+c.r.URL.Path] = true
-	return unsimulated(c.r.Method, c.r.URL.Path)
+	c.s.unsimulated[c.r.Method+" "+c.url] = true
+	return unsimulated(c.r.Method, c.url)
 }
 
 // txn returns a transaction in the caller's name.
@@ -112,15 +113,14 @@ func (s *Server) newRoutes() []route {
 // resolve finds what the request asks for. The handler stays nil for what is
 // not simulated.
 func (s *Server) resolve(c *call) {
-	path := strings.TrimSuffix(c.r.URL.Path, "/")
-	parts := strings.Split(path, "/")
+	parts := strings.Split(c.url, "/")
 	for _, r := range s.routes {
 		if vars, ok := r.match(c.r.Method, parts); ok {
 			c.route, c.vars, c.handler = r.text, vars, r.handler
 			return
 		}
 	}
-	policyPath, ok := strings.CutPrefix(path, policyBase)
+	policyPath, ok := strings.CutPrefix(c.url, policyBase)
 	if !ok || c.query.Has("action") {
 		return
 	}

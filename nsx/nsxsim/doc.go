@@ -86,6 +86,7 @@
 //	groups       AND binds more tightly than OR; conditions on members that are not simulated match
 //	             nobody
 //	Bearer       tokens are compared, their signatures are not verified
+//	transactions never collide; the 409 of a real NSX Manager has to be injected
 //	roles        everybody who is let in may do everything
 //	Manager API  objects of the Policy API do not appear there, as they do on a real NSX Manager
 //

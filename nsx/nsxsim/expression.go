@@ -77,7 +77,7 @@ func (k expressionKind) changeElements(c *call) (any, error) {
 	changes, _ := sent[k.listed].([]any)
 	return nil, k.change(c, func(expressions []any, index int) ([]any, error) {
 		if index < 0 {
-			return nil, c.s.notFound(c.r.URL.Path)
+			return nil, c.s.notFound(c.url)
 		}
 		old, _ := expressions[index].(map[string]any)
 		expression := maps.Clone(old)
@@ -118,7 +118,7 @@ func (k expressionKind) delete(c *call) (any, error) {
 	return nil, k.change(c, func(expressions []any, index int) ([]any, error) {
 		switch {
 		case index < 0:
-			return nil, c.s.notFound(c.r.URL.Path)
+			return nil, c.s.notFound(c.url)
 		case index > 0:
 			return slices.Delete(expressions, index-1, index+1), nil
 		default:

@@ -43,10 +43,12 @@ type Fault struct {
 	// every kind.
 	Delay time.Duration
 	// Status and Code are of FaultStatus; TextCode sends the code as a JSON
-	// string. A zero Code sends no body.
+	// string. A zero Code sends no envelope.
 	Status   int
 	Code     int
 	TextCode bool
+	// Body is sent as it is, instead of NSX's envelope, by FaultStatus.
+	Body string
 	// Header is added to the answer of FaultStatus.
 	Header http.Header
 	// AfterEffect lets the request take effect before FaultStatus or
@@ -81,7 +83,7 @@ func (s *Server) ClearFaults() {
 // nextFault returns the fault for the request, nil when there is none.
 func (s *Server) nextFault(c *call) *Fault {
 	for _, f := range s.faults {
-		if f.left == 0 || !f.matches(c.r) {
+		if f.left == 0 || !f.matches(c.r.Method, c.url) {
 			continue
 		}
 		if f.skip > 0 {
@@ -97,11 +99,10 @@ func (s *Server) nextFault(c *call) *Fault {
 	return nil
 }
 
-func (f *Fault) matches(r *http.Request) bool {
-	if f.Method != "" && f.Method != r.Method {
+func (f *Fault) matches(method, path string) bool {
+	if f.Method != "" && f.Method != method {
 		return false
 	}
-	path := r.URL.Path
 	return f.Route == "" || matchRoute(f.Route, path) || matchRoute(policyBase+f.Route, path)
 }
 
@@ -132,8 +133,8 @@ func (f *Fault) afterEffect() bool {
 
 // reply returns the answer of a fault that hides the real one.
 func (f *Fault) reply() *reply {
-	r := &reply{status: f.Status, header: f.Header.Clone()}
-	if f.Kind == FaultStatus && f.Code != 0 {
+	r := &reply{status: f.Status, header: f.Header.Clone(), body: []byte(f.Body)}
+	if f.Kind == FaultStatus && f.Code != 0 && f.Body == "" {
 		r = encodeError(&apiError{
 			status: f.Status, code: f.Code, module: moduleCommon, textCode: f.TextCode,
 			message: "an injected fault", header: f.Header,

@@ -50,6 +50,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"status":       {"before anything happens", nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: 503}, 503, "", nil, false},
 		"code":         {"with NSX's envelope", nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: 500, Code: 607}, 500, `{"error_code":607,"error_message":"an injected fault","httpStatus":"INTERNAL_SERVER_ERROR","module_name":"common-services"}`, nil, false},
+		"body":         {"a proxy's words", nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: 502, Body: "Bad Gateway"}, 502, "Bad Gateway", nil, false},
 		"text code":    {"the code as a string", nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: 429, Code: 102, TextCode: true}, 429, `{"error_code":"102","error_message":"an injected fault","module_name":"common-services"}`, nil, false},
 		"status after": {"the answer is lost", nsxsim.Fault{Kind: nsxsim.FaultStatus, Status: 500, AfterEffect: true}, 500, "", nil, true},
 		"reset":        {"before anything happens", nsxsim.Fault{Kind: nsxsim.FaultReset}, 0, "", syscall.ECONNRESET, false},

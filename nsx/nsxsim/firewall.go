@@ -124,7 +124,7 @@ func revise(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.path = c.r.URL.Path[len(policyBase):]
+	c.path = c.url[len(policyBase):]
 	t := c.txn()
 	err = c.s.transact(t, func() error {
 		if err := c.s.checkRevision(c.path, sent); err != nil {

@@ -122,7 +122,7 @@ func listInterfaces(c *call) (any, error) {
 
 // members evaluates the group that the route names.
 func (c *call) members() (*groupMembers, error) {
-	path := c.r.URL.Path[len(policyBase):strings.LastIndex(c.r.URL.Path, "/members/")]
+	path := c.url[len(policyBase):strings.LastIndex(c.url, "/members/")]
 	if c.s.intent.objects[path] == nil {
 		return nil, c.s.notFound(path)
 	}

@@ -117,7 +117,7 @@ func networkRoutes() []route {
 
 // owner returns the object that the status is asked of.
 func (c *call) owner() (*object, error) {
-	url, _ := splitPath(c.r.URL.Path)
+	url, _ := splitPath(c.url)
 	path := url[len(policyBase):]
 	o := c.s.intent.objects[path]
 	if o == nil {

@@ -65,7 +65,7 @@ func (s *Server) record(c *call) {
 		}
 	}
 	c.seen = &Request{
-		Manager: c.m.host, Method: c.r.Method, Path: c.r.URL.Path, Query: c.query, Route: c.route, Header: header,
+		Manager: c.m.host, Method: c.r.Method, Path: c.url, Query: c.query, Route: c.route, Header: header,
 	}
 	if c.route != sessionCreate {
 		c.seen.Body = c.sent
