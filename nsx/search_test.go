@@ -4,6 +4,7 @@
 package nsx_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -223,8 +224,16 @@ func TestRawReachesTheUntypedAPI(t *testing.T) {
 	must(t, err)
 	found, err := page.Collect(c.Raw().Search(ctx, "resource_type:LBPool"))
 	must(t, err)
-	if len(listed) != 6 || len(found) != 6 {
-		t.Errorf("listed %d and found %d of 6", len(listed), len(found))
+	for what, messages := range map[string][]json.RawMessage{"listed": listed, "found": found} {
+		ids := map[string]bool{} // no message may be overwritten by those of a later page
+		for _, message := range messages {
+			var r nsx.Resource
+			must(t, json.Unmarshal(message, &r))
+			ids[r.ID] = true
+		}
+		if len(messages) != 6 || len(ids) != 6 {
+			t.Errorf("%s %d objects of 6: %v", what, len(messages), ids)
+		}
 	}
 	for _, path := range []string{"infra/lb-pools", "/infra/../x", "/infra?a=%zz"} {
 		if err := c.Raw().Get(ctx, path, nil); !errors.Is(err, viaduct.ErrInvalid) {

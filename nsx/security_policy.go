@@ -29,7 +29,7 @@ type SecurityPolicy struct {
 	Comments       string   `json:"comments,omitzero"`
 	SchedulerPath  Path     `json:"scheduler_path,omitzero"`
 
-	// Rules come with Get and not with List; what NSX-T 3.2 returns may differ.
+	// Rules come with Get; whether lists have them is up to the version of NSX.
 	Rules []Rule `json:"rules,omitzero"`
 
 	// NSX's to say.

@@ -33,12 +33,26 @@ type TLS struct {
 	// Insecure checks nothing.
 	Insecure bool
 
+	// ServerName is the name to find in the certificate when it is not that of
+	// the endpoint, such as behind NAT.
+	ServerName string
+
 	// Certificate is shown to the server.
 	Certificate *tls.Certificate
 }
 
 func (t TLS) isZero() bool {
-	return len(t.CA) == 0 && t.Thumbprint == "" && !t.Insecure && t.Certificate == nil
+	return len(t.CA) == 0 && t.Thumbprint == "" && !t.Insecure && t.ServerName == "" && t.Certificate == nil
+}
+
+// Config returns the settings for other transports than this package's. An
+// error matches [viaduct.ErrInvalid].
+func (t TLS) Config() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if err := t.apply(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, nil
 }
 
 // transport returns the transport of client with the settings of t, or a new
@@ -101,6 +115,9 @@ func (t TLS) apply(cfg *tls.Config) error {
 	}
 	if t.Certificate != nil {
 		cfg.Certificates = []tls.Certificate{*t.Certificate}
+	}
+	if t.ServerName != "" {
+		cfg.ServerName = t.ServerName
 	}
 	cfg.InsecureSkipVerify = t.Insecure
 	if t.Thumbprint == "" {

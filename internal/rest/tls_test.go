@@ -44,6 +44,8 @@ func TestCertificateChecks(t *testing.T) {
 		"other thumbprint": {"another certificate is pinned", rest.TLS{Thumbprint: strings.Repeat("ab", 32)}, false},
 		"CA and other pin": {"both must pass", rest.TLS{CA: ca, Thumbprint: strings.Repeat("ab", 32)}, false},
 		"insecure":         {"the caller said so", rest.TLS{Insecure: true}, true},
+		"its name":         {"it is in the certificate", rest.TLS{CA: ca, ServerName: "example.com"}, true},
+		"another name":     {"it is not in the certificate", rest.TLS{CA: ca, ServerName: "nsx.test"}, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ package ncp_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -297,7 +298,7 @@ func TestNothingIsWritten(t *testing.T) {
 	_, _ = finder.LeakedAddresses(ctx, cluster, live([]string{}, []string{}))
 	_, _ = page.Collect(finder.Objects(ctx, ncp.Selector{Cluster: cluster}))
 	for _, r := range srv.Requests() {
-		if r.Method != "GET" && r.Path != "/api/session/create" {
+		if r.Method != http.MethodGet && r.Path != "/api/session/create" {
 			t.Errorf("sent %s %s", r.Method, r.Path)
 		}
 	}

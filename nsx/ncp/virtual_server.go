@@ -105,6 +105,7 @@ func (f *Finder) protocol(ctx context.Context, profile nsx.Path) (string, error)
 		return "TCP", nil
 	case nsx.DefaultUDPProfilePath:
 		return "UDP", nil
+	default:
 	}
 	p, err := absent(f.client.LBAppProfiles().Get(ctx, profile.ID()))
 	switch p.ResourceType {
