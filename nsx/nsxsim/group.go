@@ -22,7 +22,7 @@ func (s set) add(names ...string) {
 
 func (s set) sorted() []string { return slices.Sorted(maps.Keys(s)) }
 
-// members is what a group effectively contains.
+// groupMembers is what a group effectively contains.
 type groupMembers struct {
 	addresses set // addresses, ranges and networks, as text
 	macs      set

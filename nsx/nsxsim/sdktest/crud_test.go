@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sdktest drives nsxsim with VMware's own generated clients, unchanged.
-// It is a package of its own because their model takes a minute to compile.
+// It is a package of its own because their model is megabytes of source.
 package sdktest
 
 import (
