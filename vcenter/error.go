@@ -180,13 +180,24 @@ func (e *Error) LogValue() slog.Value {
 }
 
 func (e *Error) sentinel() error {
-	if e.Status == 0 {
-		if rest.IsCertificateError(e.err) {
-			return nil
-		}
+	switch known := e.Type.sentinel(); {
+	case e.Status == 0 && rest.IsCertificateError(e.err):
+		return nil
+	case e.Status == 0:
 		return viaduct.ErrUnavailable
+	case known != nil:
+		return known
+	case e.login && (e.Status == http.StatusBadRequest || e.Status == http.StatusForbidden):
+		return viaduct.ErrUnauthenticated
+	default:
+		return rest.Sentinel(e.Status)
 	}
-	switch e.Type {
+}
+
+// sentinel returns the error of package viaduct that the type means, nil when
+// it means none.
+func (t ErrorType) sentinel() error {
+	switch t {
 	case ErrorTypeNotFound, faultObjectNotFound:
 		return viaduct.ErrNotFound
 	case ErrorTypeAlreadyExists:
@@ -207,10 +218,7 @@ func (e *Error) sentinel() error {
 	case ErrorTypeUnsupported, ErrorTypeOperationNotFound:
 		return viaduct.ErrUnsupported
 	default:
-		if e.login && (e.Status == http.StatusBadRequest || e.Status == http.StatusForbidden) {
-			return viaduct.ErrUnauthenticated
-		}
-		return rest.Sentinel(e.Status)
+		return nil
 	}
 }
 

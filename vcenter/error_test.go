@@ -31,10 +31,10 @@ type scripted struct {
 func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, body := s.status, s.body
 	header := http.Header{"Content-Type": {s.contentType}}
-	switch {
-	case r.URL.Path == "/api/session":
+	switch r.URL.Path {
+	case "/api/session":
 		status, body = http.StatusCreated, `"token"`
-	case r.URL.Path == "/sdk":
+	case "/sdk":
 		sent, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func TestErrors(t *testing.T) {
 				viaduct.ErrNotFound, viaduct.ErrExists, viaduct.ErrConflict, viaduct.ErrInUse, viaduct.ErrInvalid,
 				viaduct.ErrUnauthenticated, viaduct.ErrForbidden, viaduct.ErrUnavailable, viaduct.ErrUnsupported,
 			} {
-				if errors.Is(err, sentinel) != (sentinel == tc.want) {
+				if errors.Is(err, sentinel) != errors.Is(tc.want, sentinel) {
 					t.Errorf("%v matches %v: %t", err, sentinel, errors.Is(err, sentinel))
 				}
 			}
@@ -187,7 +187,7 @@ func TestRetries(t *testing.T) {
 		"update, answer lost": {
 			"the same values twice are the same values", at(vcentersim.Fault{Kind: vcentersim.FaultDropAfter}, http.MethodPatch, instances+"/{namespace}"),
 			func(ctx context.Context, c *vcenter.Client) error {
-				return c.Namespaces().Update(ctx, "there", vcenter.NamespaceUpdate{Description: ptr("d")})
+				return c.Namespaces().Update(ctx, "there", vcenter.NamespaceUpdate{Description: new("d")})
 			}, nil, 2,
 		},
 		"SOAP read, answer lost": {

@@ -66,5 +66,3 @@ func requestsOf(srv *vcentersim.Server, method, route string) int {
 	}
 	return n
 }
-
-func ptr[T any](v T) *T { return &v }

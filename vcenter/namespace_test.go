@@ -25,8 +25,8 @@ func TestNamespaceLifeCycle(t *testing.T) {
 	namespaces := connect(t, start(t)).Namespaces()
 	spec := vcenter.NamespaceSpec{
 		Name: "acme-data", Cluster: vcentersim.SupervisorCluster, Description: "the shop's data",
-		Resources: &vcenter.ResourceLimits{CPU: ptr[int64](4000), Memory: ptr[int64](8192)},
-		Storage:   []vcenter.StorageSpec{{Policy: vcentersim.StoragePolicy, Limit: ptr[int64](10240)}},
+		Resources: &vcenter.ResourceLimits{CPU: new(int64(4000)), Memory: new(int64(8192))},
+		Storage:   []vcenter.StorageSpec{{Policy: vcentersim.StoragePolicy, Limit: new(int64(10240))}},
 		VMService: &vcenter.VMServiceSpec{ContentLibraries: []string{"lib"}, VMClasses: []string{"best-effort-small"}},
 		Access:    []vcenter.NamespaceAccess{{SubjectType: vcenter.SubjectUser, Subject: "dev", Domain: "vsphere.local", Role: vcenter.AccessEdit}},
 	}
@@ -45,7 +45,7 @@ func TestNamespaceLifeCycle(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	update := vcenter.NamespaceUpdate{Description: ptr("changed"), Storage: &[]vcenter.StorageSpec{}}
+	update := vcenter.NamespaceUpdate{Description: new("changed"), Storage: &[]vcenter.StorageSpec{}}
 	if err := namespaces.Update(ctx, "acme-data", update); err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +111,11 @@ func TestNamespaceBadInput(t *testing.T) {
 		},
 		"negative storage limit": {
 			admin, spec(func(s *vcenter.NamespaceSpec) {
-				s.Storage = []vcenter.StorageSpec{{Policy: vcentersim.StoragePolicy, Limit: ptr[int64](-1)}}
+				s.Storage = []vcenter.StorageSpec{{Policy: vcentersim.StoragePolicy, Limit: new(int64(-1))}}
 			}), viaduct.ErrInvalid, "negative: -1",
 		},
 		"negative CPU limit": {
-			admin, spec(func(s *vcenter.NamespaceSpec) { s.Resources = &vcenter.ResourceLimits{CPU: ptr[int64](-5)} }),
+			admin, spec(func(s *vcenter.NamespaceSpec) { s.Resources = &vcenter.ResourceLimits{CPU: new(int64(-5))} }),
 			viaduct.ErrInvalid, "CPU limit is negative: -5",
 		},
 		"no permission": {reader, spec(func(*vcenter.NamespaceSpec) {}), viaduct.ErrForbidden, "Namespaces.Configure"},
@@ -166,7 +166,8 @@ func TestWaitSeesEachTransition(t *testing.T) {
 		"running": {"CONFIGURING, then RUNNING", nil, []vcenter.ConfigStatus{vcenter.ConfigStatusConfiguring, vcenter.ConfigStatusRunning}, ""},
 		"error": {
 			"the server's own message", errors.New("no subnet left in 10.244.0.0/20"),
-			[]vcenter.ConfigStatus{vcenter.ConfigStatusConfiguring, vcenter.ConfigStatusError}, "no subnet left in 10.244.0.0/20",
+			[]vcenter.ConfigStatus{vcenter.ConfigStatusConfiguring, vcenter.ConfigStatusError},
+			"no subnet left in 10.244.0.0/20",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

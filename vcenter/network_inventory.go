@@ -43,7 +43,7 @@ func networkFilter(root types.ManagedObjectReference) types.PropertyFilterSpec {
 	}
 	return types.PropertyFilterSpec{
 		ObjectSet: []types.ObjectSpec{{
-			Obj: root, Skip: types.NewBool(true),
+			Obj: root, Skip: new(true),
 			SelectSet: []types.BaseSelectionSpec{
 				&types.TraversalSpec{
 					SelectionSpec: types.SelectionSpec{Name: "folders"}, Type: "Folder", Path: "childEntity", SelectSet: again,
@@ -61,7 +61,7 @@ func networkFilter(root types.ManagedObjectReference) types.PropertyFilterSpec {
 			{Type: kindOpaque, PathSet: []string{propName, propOpaqueID, propOpaqueType}},
 		},
 		// Objects that go away meanwhile are no reason to fail.
-		ReportMissingObjectsInResults: types.NewBool(true),
+		ReportMissingObjectsInResults: new(true),
 	}
 }
 

@@ -22,10 +22,10 @@ import (
 )
 
 // addPortGroups adds port groups to a simulator.
-func addPortGroups(t testing.TB, srv *vcentersim.Server, groups ...vcentersim.SegmentPortGroup) {
+func addPortGroups(ctx context.Context, t testing.TB, srv *vcentersim.Server, groups ...vcentersim.SegmentPortGroup) {
 	t.Helper()
 	for _, pg := range groups {
-		if err := srv.AddSegmentPortGroup(t.Context(), pg); err != nil {
+		if err := srv.AddSegmentPortGroup(ctx, pg); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +40,7 @@ const (
 // name.
 func twins(t testing.TB, srv *vcentersim.Server) {
 	t.Helper()
-	addPortGroups(t, srv,
+	addPortGroups(t.Context(), t, srv,
 		vcentersim.SegmentPortGroup{Name: "web", SegmentPath: "/infra/segments/web", LogicalSwitchUUID: webSwitch, TransportZoneUUID: "tz", TransportZoneName: "overlay"},
 		vcentersim.SegmentPortGroup{Name: "web", SegmentPath: "/infra/segments/web", LogicalSwitchUUID: webSwitch, Switch: "DVS1", NoBackingType: true},
 		vcentersim.SegmentPortGroup{Name: "web", SegmentPath: "/infra/segments/db", LogicalSwitchUUID: strings.ToUpper(dbSwitch), HideSwitch: true},
@@ -128,7 +128,7 @@ func TestListWithPages(t *testing.T) {
 			t.Parallel()
 			srv := start(t, vcentersim.WithResultLimit(7))
 			for i := range 20 {
-				addPortGroups(t, srv, vcentersim.SegmentPortGroup{Name: fmt.Sprintf("pg-%02d", i), SegmentPath: "/infra/segments/s"})
+				addPortGroups(t.Context(), t, srv, vcentersim.SegmentPortGroup{Name: fmt.Sprintf("pg-%02d", i), SegmentPath: "/infra/segments/s"})
 			}
 			srv.Inject(fault)
 			list, err := connect(t, srv).SegmentPortGroups().List(deadline(t))
@@ -166,6 +166,7 @@ func (r *replay) take(t *testing.T, e vcenter.SegmentEvent) {
 			t.Errorf("changed %v, which was %v", e.Before, r.now[e.Before.LogicalSwitch])
 		}
 		r.now[e.After.LogicalSwitch] = e.After
+	case vcenter.SegmentSynced:
 	}
 }
 
@@ -173,7 +174,7 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
 	srv := start(t)
-	addPortGroups(t, srv,
+	addPortGroups(t.Context(), t, srv,
 		vcentersim.SegmentPortGroup{Name: "a", SegmentPath: "/infra/segments/a", LogicalSwitchUUID: "ls-a"},
 		vcentersim.SegmentPortGroup{Name: "b", SegmentPath: "/infra/segments/b", LogicalSwitchUUID: "ls-b"})
 	var got []string
@@ -184,7 +185,7 @@ func TestWatch(t *testing.T) {
 		got = append(got, e.String())
 		switch len(got) {
 		case 3:
-			addPortGroups(t, srv, vcentersim.SegmentPortGroup{Name: "c", SegmentPath: "/infra/segments/c", LogicalSwitchUUID: "ls-c"})
+			addPortGroups(ctx, t, srv, vcentersim.SegmentPortGroup{Name: "c", SegmentPath: "/infra/segments/c", LogicalSwitchUUID: "ls-c"})
 		case 4:
 			if err := srv.UpdateSegmentPortGroup(ctx, "ls-a", "a2"); err != nil {
 				t.Fatal(err)
@@ -284,7 +285,7 @@ func TestWatchCatchesUp(t *testing.T) {
 	ctx := deadline(t)
 	srv := start(t)
 	for _, id := range []string{"stays", "goes", "changes"} {
-		addPortGroups(t, srv, vcentersim.SegmentPortGroup{Name: id, SegmentPath: "/infra/segments/" + id, LogicalSwitchUUID: id})
+		addPortGroups(t.Context(), t, srv, vcentersim.SegmentPortGroup{Name: id, SegmentPath: "/infra/segments/" + id, LogicalSwitchUUID: id})
 	}
 	// The first wait that would sleep ends with the session instead, and the
 	// changes happen before the next login.
@@ -300,7 +301,7 @@ func TestWatchCatchesUp(t *testing.T) {
 		}
 		got = append(got, string(e.Kind)+" "+name)
 		if e.Kind == vcenter.SegmentSynced {
-			addPortGroups(t, srv, vcentersim.SegmentPortGroup{Name: "comes", SegmentPath: "/infra/segments/comes", LogicalSwitchUUID: "comes"})
+			addPortGroups(ctx, t, srv, vcentersim.SegmentPortGroup{Name: "comes", SegmentPath: "/infra/segments/comes", LogicalSwitchUUID: "comes"})
 			if err := errors.Join(srv.RemoveSegmentPortGroup(ctx, "goes"), srv.UpdateSegmentPortGroup(ctx, "changes", "changed")); err != nil {
 				t.Fatal(err)
 			}
@@ -328,7 +329,7 @@ func TestWatchSurvivesALostAnswer(t *testing.T) {
 		if got = append(got, e.String()); len(got) == 2 {
 			break
 		}
-		addPortGroups(t, srv, vcentersim.SegmentPortGroup{Name: "a", SegmentPath: "/infra/segments/a"})
+		addPortGroups(ctx, t, srv, vcentersim.SegmentPortGroup{Name: "a", SegmentPath: "/infra/segments/a"})
 	}
 	if diff := cmp.Diff([]string{"synced", "added a on DVS0 of /infra/segments/a"}, got); diff != "" {
 		t.Error(diff)

@@ -126,9 +126,10 @@ func resumable(err error) bool {
 	switch faultOf(err) {
 	case faultObjectNotFound, faultVersion, faultCanceled:
 		return true
+	default:
+		var l lost
+		return errors.As(err, &l)
 	}
-	var l lost
-	return errors.As(err, &l)
 }
 
 // session watches with one property collector of its own, until that is lost.
@@ -215,7 +216,7 @@ func (w *segmentWatch) next(ctx context.Context, collector types.ManagedObjectRe
 		seconds = 0
 	}
 	body := &methods.WaitForUpdatesExBody{Req: &types.WaitForUpdatesEx{
-		This: collector, Version: version, Options: &types.WaitOptions{MaxWaitSeconds: types.NewInt32(seconds)},
+		This: collector, Version: version, Options: &types.WaitOptions{MaxWaitSeconds: new(seconds)},
 	}}
 	err := w.c.vim(ctx, "watch segment port groups", "all", body)
 	switch {

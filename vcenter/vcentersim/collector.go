@@ -275,7 +275,7 @@ func (pc *propertyCollector) take(o *types.WaitOptions, first bool) *types.Updat
 		}
 	}
 	if len(pc.pending) > 0 {
-		set.Truncated = types.NewBool(true)
+		set.Truncated = new(true)
 	}
 	return set
 }

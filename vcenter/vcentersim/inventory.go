@@ -83,6 +83,7 @@ func (v *vim) run(ctx *simulator.Context, ref types.ManagedObjectReference) (typ
 			return info.Result, nil
 		case types.TaskInfoStateError:
 			return nil, fmt.Errorf("%s: %T", info.Name, info.Error.Fault)
+		default: // it runs still
 		}
 		select {
 		case <-note.wake:
@@ -151,7 +152,7 @@ func (v *vim) addCluster(inv *inventory, id, name string, hosts int) error {
 	cluster.EnvironmentBrowser = &browser.Self
 	cluster.Network = []types.ManagedObjectReference{inv.datacenter.Network[0]}
 	cluster.Summary = &types.ClusterComputeResourceSummary{UsageSummary: new(types.ClusterUsageSummary)}
-	enabled := types.NewBool(true)
+	enabled := new(true)
 	cluster.ConfigurationEx = &types.ClusterConfigInfoEx{
 		DasConfig: types.ClusterDasConfigInfo{Enabled: enabled},
 		DrsConfig: types.ClusterDrsConfigInfo{Enabled: enabled, DefaultVmBehavior: types.DrsBehaviorFullyAutomated},

@@ -4,6 +4,7 @@
 package vcentersim
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -166,9 +167,7 @@ func (s *Server) inject(w http.ResponseWriter, r *http.Request, f Fault, serve h
 		serve(&statusWriter{ResponseWriter: httptest.NewRecorder()}, r)
 		panic(http.ErrAbortHandler) // how net/http is told to hang up
 	default:
-		for name, values := range f.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), f.Header)
 		switch {
 		case f.Code == "":
 			w.WriteHeader(f.Status)

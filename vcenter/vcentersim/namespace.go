@@ -4,6 +4,7 @@
 package vcentersim
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"regexp"
@@ -14,6 +15,9 @@ import (
 // namespace is one vSphere Namespace as the API shows it.
 type namespace struct {
 	name string
+	// cancel ends the controller's creation, created is closed when it ended.
+	cancel  context.CancelFunc
+	created chan struct{}
 
 	Cluster          string            `json:"cluster"`
 	ConfigStatus     string            `json:"config_status"`
@@ -164,6 +168,7 @@ func (s *Server) create(user User, spec namespaceSpec) error {
 		name: spec.Namespace, Cluster: spec.Cluster, ConfigStatus: stateRunning,
 		Messages: []stateMessage{}, AccessList: []access{}, StorageSpecs: []storageSpec{},
 		Creator: map[string]string{"subject": name, "domain": domain},
+		cancel:  func() {},
 	}
 	if spec.Creator != nil {
 		ns.Creator = spec.Creator
@@ -171,8 +176,13 @@ func (s *Server) create(user User, spec namespaceSpec) error {
 	ns.apply(spec)
 	w.namespaces[ns.name] = ns
 	if ctl := w.controller; ctl != nil {
-		ns.ConfigStatus = stateConfiguring
-		s.work.Go(func() { w.configured(ns, ctl.CreateNamespace(s.ctx, ns.name)) })
+		ns.ConfigStatus, ns.created = stateConfiguring, make(chan struct{})
+		var ctx context.Context
+		ctx, ns.cancel = context.WithCancel(s.ctx)
+		s.work.Go(func() {
+			defer close(ns.created)
+			w.configured(ns, ctl.CreateNamespace(ctx, ns.name))
+		})
 	}
 	return nil
 }
@@ -272,8 +282,14 @@ func (s *Server) deleteNamespace(c *call) (any, error) {
 		delete(w.namespaces, ns.name)
 		return nil, nil //nolint:nilnil // an empty answer is one
 	}
-	ns.ConfigStatus = stateRemoving
-	s.work.Go(func() { w.removed(ns, ctl.DeleteNamespace(s.ctx, ns.name)) })
+	ns.ConfigStatus, ns.Messages = stateRemoving, []stateMessage{}
+	ns.cancel()
+	s.work.Go(func() {
+		if ns.created != nil {
+			<-ns.created // a controller does one thing at a time for a namespace
+		}
+		w.removed(ns, ctl.DeleteNamespace(s.ctx, ns.name))
+	})
 	return nil, nil //nolint:nilnil // an empty answer is one
 }
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/vmware/govmomi/simulator"
 )
 
 // The administrator that every simulator has.
@@ -179,10 +178,6 @@ func (s *Server) Client() *http.Client {
 
 // Handler returns the handler that serves everything.
 func (s *Server) Handler() http.Handler { return s }
-
-// Service returns govmomi's own simulator beneath, for what this package does
-// not offer: its registry, its fault rules. Do not start a server with it.
-func (s *Server) Service() *simulator.Service { return s.vim.service }
 
 // Close ends the listener, every session, every wait and every operation that
 // runs, and returns when all of them ended.

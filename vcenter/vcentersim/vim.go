@@ -170,16 +170,20 @@ func (v *vim) refuseLogin(r *http.Request) error {
 func (v *vim) authorize(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	if ctx.Session != nil && !v.isDead(ctx.Session.Key) {
 		v.mu.Lock()
-		defer v.mu.Unlock()
 		v.live[ctx.Session.Key] = ctx.Session
 		if method.Name == "Logout" {
 			delete(v.live, ctx.Session.Key)
 		}
-		return nil, nil //nolint:nilnil // nil means: go on as usual
+		v.mu.Unlock()
+		if ctx.Map.Get(method.This) == nil && ctx.Session.Get(method.This) == nil {
+			// govmomi's simulator would print this too.
+			return nil, &types.ManagedObjectNotFound{Obj: method.This}
+		}
+		return nil, nil // go on as usual
 	}
 	switch method.Name {
 	case "Login", "RetrieveServiceContent", "PbmRetrieveServiceContent", "CurrentTime":
-		return nil, nil //nolint:nilnil // nil means: go on as usual
+		return nil, nil // go on as usual
 	}
 	self := method.This
 	return nil, &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &self, PrivilegeId: "System.View"}}
