@@ -4,13 +4,16 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/nsx/ncp"
 )
 
 // Cluster is a Kubernetes cluster at one end of the bridge: a Supervisor, a TK
@@ -19,19 +22,13 @@ type Cluster struct {
 	name    string
 	objects dynamic.Interface
 	apis    *apis
-	nsx     LoadBalancers
+
+	// virtualServers asks NSX for those of a Service; nil without NSX.
+	virtualServers func(context.Context, types.NamespacedName, types.UID) ([]ncp.VirtualServer, error)
 }
 
 // ClusterOption changes how [NewCluster] sets a cluster up.
 type ClusterOption func(*Cluster)
-
-// WithNSX lets [Export] prove a VIP in NSX: virtual servers realized, pool
-// members up. Pass an *ncp.Finder for the NSX Manager behind the cluster's
-// NCP. Without it the proof is the status of the Service alone, and
-// [Exported.Proof] says so.
-func WithNSX(lb LoadBalancers) ClusterOption {
-	return func(c *Cluster) { c.nsx = lb }
-}
 
 // NewCluster makes a Cluster that speaks with the API server of config. It does
 // no I/O. The name is written on the objects that an import from this cluster

@@ -170,10 +170,10 @@ func (c *Cluster) lookAtVIP(ctx context.Context, p exportPlan) (vip, types.UID, 
 		return vip{}, "", fmt.Errorf("its Service %s went away: %w", p.vipService, viaduct.ErrNotFound)
 	}
 	v, err := judgeStatus(s.Service)
-	if err != nil || v.waiting != "" || c.nsx == nil {
+	if err != nil || v.waiting != "" || c.virtualServers == nil {
 		return v, s.UID, err
 	}
-	servers, err := c.nsx.VirtualServers(ctx, string(s.UID))
+	servers, err := c.virtualServers(ctx, p.vipService, s.UID)
 	if err != nil {
 		return vip{}, "", nsxError(err)
 	}
@@ -193,10 +193,10 @@ func (c *Cluster) awaitGone(ctx context.Context, name types.NamespacedName, uid 
 		if s.live != nil && s.UID == uid && s.Spec.Type == corev1.ServiceTypeLoadBalancer {
 			return "Service " + name.String() + " is still being deleted", nil
 		}
-		if c.nsx == nil {
+		if c.virtualServers == nil {
 			return "", nil
 		}
-		servers, err := c.nsx.VirtualServers(ctx, string(uid))
+		servers, err := c.virtualServers(ctx, name, uid)
 		if err != nil {
 			return "", nsxError(err)
 		}

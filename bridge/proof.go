@@ -5,7 +5,6 @@ package bridge
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,14 +16,6 @@ import (
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
 )
-
-// LoadBalancers tells what NSX knows of the virtual servers that NCP made for a
-// Service. [*ncp.Finder] implements it.
-type LoadBalancers interface {
-	// VirtualServers returns those of the Service with this UID, none when NSX
-	// has none (yet).
-	VirtualServers(ctx context.Context, serviceUID string) ([]ncp.VirtualServer, error)
-}
 
 // Annotations that NCP puts on a Service.
 const (
