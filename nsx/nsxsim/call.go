@@ -34,6 +34,7 @@ type call struct {
 	vars    map[string]string
 	path    string // the policy path, for intent objects
 	handler handler
+	undo    []func() // what a failed change of Manager API objects has to take back
 	seen    *Request
 }
 

@@ -6,6 +6,7 @@ package nsxsim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -95,6 +96,9 @@ func mpRoutes() []route {
 			all = append(all, newRoute(http.MethodPut, managerBase+k.collection+"/{id}", k.update))
 		}
 	}
+	for i, r := range all {
+		all[i].handler = atomic(r.handler)
+	}
 	return append(all, newRoute(http.MethodGet, managerBase+"/search/query", func(c *call) (any, error) {
 		var objects []*object
 		for _, o := range c.s.manager.objects {
@@ -102,6 +106,43 @@ func mpRoutes() []route {
 		}
 		return c.search(objects)
 	}))
+}
+
+// atomic undoes what the handler did when it fails.
+func atomic(h handler) handler {
+	return func(c *call) (any, error) {
+		order := maps.Clone(c.s.order)
+		answer, err := h(c)
+		if err != nil {
+			for _, undo := range slices.Backward(c.undo) {
+				undo()
+			}
+			c.s.order = order
+		}
+		return answer, err
+	}
+}
+
+// managerPut and managerRemove change the store and remember how to undo it.
+func (c *call) managerPut(o *object) {
+	c.remember(o.path)
+	c.s.manager.put(o)
+}
+
+func (c *call) managerRemove(path string) {
+	c.remember(path)
+	c.s.manager.remove(path)
+}
+
+func (c *call) remember(path string) {
+	old := c.s.manager.objects[path]
+	c.undo = append(c.undo, func() {
+		if old != nil {
+			c.s.manager.put(old)
+		} else {
+			c.s.manager.remove(path)
+		}
+	})
 }
 
 // managerCursor is the dialect of the Manager API: opaque, with a prefix of
@@ -237,7 +278,7 @@ func (c *call) managerDelete(o *object, force bool) error {
 		return badRequest(codeInUseManager, moduleCommon, "The object %s/%s is in use by %s and can not be deleted.",
 			o.text("resource_type"), o.id(), strings.Join(referrers, ","))
 	}
-	c.s.manager.remove(o.path)
+	c.managerRemove(o.path)
 	return nil
 }
 
@@ -267,7 +308,7 @@ func (c *call) managerWrite(k *mpKind, path string, sent map[string]any) (*objec
 		return nil, err
 	}
 	o.raw, _ = json.Marshal(o.body) // JSON values always encode
-	c.s.manager.put(o)
+	c.managerPut(o)
 	return o, nil
 }
 

@@ -101,3 +101,38 @@ func TestManagerRefusals(t *testing.T) {
 		})
 	}
 }
+
+// A refused change of a section changes neither the section nor its rules.
+func TestManagerChangesAreAtomic(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, nsxsim.NewServer())
+	good := object{"section_type": "LAYER3", "stateful": true, "rules": []any{object{"action": "ALLOW"}, object{"action": "DROP"}}}
+	status, section := c.do(http.MethodPost, "/api/v1/firewall/sections?action=create_with_rules", good)
+	if status != http.StatusCreated {
+		t.Fatalf("%d %v", status, section)
+	}
+	url := "/api/v1/firewall/sections/" + section["id"].(string)
+	before := c.must(http.MethodPost, url+"?action=list_with_rules", nil)
+	bad := object{"section_type": "LAYER3", "stateful": true, "_revision": 0, "rules": []any{object{"action": "ALLOW"}, object{}}}
+	for _, path := range []string{
+		"/api/v1/firewall/sections?action=create_with_rules", url + "?action=update_with_rules",
+		url + "?action=revise_with_rules&operation=insert_bottom",
+	} {
+		if status, body := c.do(http.MethodPost, path, bad); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %v", path, status, body)
+		}
+	}
+	nowhere := "operation=insert_after&id=none"
+	if status, _ := c.do(http.MethodPost, url+"?action=revise&"+nowhere, object{"section_type": "LAYER3", "stateful": false, "_revision": 0}); status != http.StatusNotFound {
+		t.Errorf("revise after none: %d", status)
+	}
+	if status, _ := c.do(http.MethodPost, url+"/rules?"+nowhere, object{"action": "ALLOW"}); status != http.StatusNotFound {
+		t.Errorf("a rule after none: %d", status)
+	}
+	if diff := cmp.Diff(before, c.must(http.MethodPost, url+"?action=list_with_rules", nil)); diff != "" {
+		t.Error(diff)
+	}
+	if got := c.ids("/api/v1/firewall/sections"); len(got) != 1 {
+		t.Errorf("sections: %v", got)
+	}
+}

@@ -115,7 +115,6 @@ func createSection(c *call) (any, error) {
 		return nil, err
 	}
 	if err := c.place(section); err != nil {
-		c.s.dropSection(section)
 		return nil, err
 	}
 	if action == "" {
@@ -153,7 +152,7 @@ func (c *call) writeSection(path string, sent map[string]any, withRules bool) (*
 	}
 	for _, old := range before {
 		if !slices.Contains(c.s.order[path+"/rules"], old) {
-			c.s.manager.remove(old)
+			c.managerRemove(old)
 		}
 	}
 	return section, nil
@@ -242,17 +241,22 @@ func deleteSection(c *call) (any, error) {
 	if err := c.managerDelete(section, false); err != nil {
 		return nil, err
 	}
-	c.s.dropSection(section)
+	c.dropSection(section)
 	return nil, nil //nolint:nilnil // an empty body
 }
 
-func (s *Server) dropSection(section *object) {
-	for _, rule := range s.order[section.path+"/rules"] {
-		s.manager.remove(rule)
+func (c *call) dropSection(section *object) {
+	for _, rule := range c.s.order[section.path+"/rules"] {
+		c.managerRemove(rule)
 	}
-	delete(s.order, section.path+"/rules")
-	s.manager.remove(section.path)
-	s.order[sections] = slices.DeleteFunc(s.order[sections], func(path string) bool { return path == section.path })
+	delete(c.s.order, section.path+"/rules")
+	c.unlist(section.path)
+}
+
+// unlist takes the path out of its ordered collection.
+func (c *call) unlist(path string) {
+	collection, _ := splitPath(path)
+	c.s.order[collection] = slices.DeleteFunc(slices.Clone(c.s.order[collection]), func(other string) bool { return other == path })
 }
 
 func createRules(c *call) (any, error) {
@@ -330,7 +334,6 @@ func deleteRule(c *call) (any, error) {
 	if err := c.managerDelete(rule, false); err != nil {
 		return nil, err
 	}
-	collection, _ := splitPath(rule.path)
-	c.s.order[collection] = slices.DeleteFunc(c.s.order[collection], func(path string) bool { return path == rule.path })
+	c.unlist(rule.path)
 	return nil, nil //nolint:nilnil // an empty body
 }
