@@ -73,7 +73,9 @@ func (c Collection[T]) All(ctx context.Context, opts ListOptions) iter.Seq2[T, e
 // has realized the object.
 //
 // Errors match [viaduct.ErrInvalid] when NSX refuses the object,
-// [viaduct.ErrNotOwned] when it is protected for somebody else, and
+// [viaduct.ErrNotFound] when its parent or something that it refers to does not
+// exist, [viaduct.ErrConflict] while a deleted object of the same path awaits
+// its purge, [viaduct.ErrNotOwned] when it is protected for somebody else, and
 // [viaduct.ErrUnsupported], before anything is sent, when this version of NSX
 // lacks a feature that the object uses.
 func (c Collection[T]) Apply(ctx context.Context, object T, opts ...WriteOption) error {

@@ -42,7 +42,8 @@
 //
 // The client keeps to 100 requests per second and 40 at a time on each manager,
 // what NSX grants each user by default; see [Limit]. A 429 or 503 halves the
-// rate, whatever else happens, and every second without one gives a tenth back.
+// rate, whatever else happens, at most once per second, and every second without
+// one gives a tenth back. Requests that wait already go by the new rate.
 //
 // # Retries
 //

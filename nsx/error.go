@@ -25,8 +25,8 @@ const requestIDHeader = "X-Nsx-Requestid"
 // Error is a request that failed: an answer of NSX that is not a success, or
 // none at all. It matches the sentinels of package viaduct:
 //
-//   - [viaduct.ErrNotFound]: 404, and code 500012 where an object was to be
-//     read or deleted
+//   - [viaduct.ErrNotFound]: 404, and code 500012, with which NSX also refuses
+//     to write an object whose parent or referred-to object does not exist
 //   - [viaduct.ErrExists]: code 500127
 //   - [viaduct.ErrConflict]: 409, 412, and the codes with which NSX asks for a
 //     fresh read or for patience until a deleted object of that name is gone
@@ -220,10 +220,7 @@ func (e *Error) sentinel() error {
 func (e *Error) badRequest() error {
 	switch e.Code {
 	case codeInvalidPath:
-		if e.Method == http.MethodGet || e.Method == http.MethodDelete {
-			return viaduct.ErrNotFound
-		}
-		return viaduct.ErrInvalid
+		return viaduct.ErrNotFound
 	case codeExists:
 		return viaduct.ErrExists
 	case codeReferenced, codeSegmentHasVMs, codeSegmentDepends, codePortDepends:

@@ -70,7 +70,7 @@ func TestErrorBodies(t *testing.T) {
 		"exists":         {"PUT without a revision", "PUT", 400, "application/json", `{"error_code":500127}`, viaduct.ErrExists, 500127, ""},
 		"being deleted":  {"wait for the purge", "PUT", 400, "application/json", `{"error_code":500045}`, viaduct.ErrConflict, 500045, ""},
 		"bad path, GET":  {"there is no such object", "GET", 400, "application/json", `{"error_code":500012}`, viaduct.ErrNotFound, 500012, ""},
-		"bad path, PUT":  {"a parent or a reference is missing", "PUT", 400, "application/json", `{"error_code":500012}`, viaduct.ErrInvalid, 500012, ""},
+		"bad path, PUT":  {"a parent or a reference is missing", "PUT", 400, "application/json", `{"error_code":500012}`, viaduct.ErrNotFound, 500012, ""},
 		"segment in use": {"VMs are attached", "DELETE", 400, "application/json", `{"error_code":503040}`, viaduct.ErrInUse, 503040, ""},
 		"bad session":    {"XSRF", "GET", 403, "application/json", `{"error_code":98}`, viaduct.ErrUnauthenticated, 98, ""},
 		"no credentials": {"403 for what is 401", "GET", 403, "application/json", `{"error_code":403}`, viaduct.ErrUnauthenticated, 403, ""},

@@ -183,3 +183,37 @@ func ExampleClient_IPBlocks() {
 	fmt.Println(subnet.CIDR)
 	// Output: 10.244.0.0/28
 }
+
+func ExampleRealizedEntity_Attribute() {
+	_, client := simulated()
+	ctx := context.Background()
+	pools := client.IPPools()
+	check(client.IPBlocks().Apply(ctx, nsx.IPBlock{Resource: nsx.Resource{ID: "pods"}, CIDR: "10.244.0.0/20"}))
+	check(pools.Apply(ctx, nsx.IPPool{Resource: nsx.Resource{ID: "acme"}}))
+	check(pools.Subnets("acme").Apply(ctx, nsx.IPSubnet{
+		Resource: nsx.Resource{ID: "s", ResourceType: nsx.IPBlockSubnet}, IPBlockPath: client.IPBlocks().Path("pods"), Size: 16,
+	}))
+	entities, err := client.RealizedState().Wait(ctx, pools.Subnets("acme").Path("s"), nil)
+	check(err)
+	fmt.Println(entities[0].Attribute("cidr"))
+	// Output: 10.244.0.0/28 true
+}
+
+func ExampleBatchError() {
+	_, client := simulated()
+	ctx := context.Background()
+	check(client.Pools().Apply(ctx, nsx.Pool{Resource: nsx.Resource{ID: "free"}}))
+	check(client.Pools().Apply(ctx, nsx.Pool{Resource: nsx.Resource{ID: "used"}}))
+	check(client.VirtualServers().Apply(ctx, nsx.VirtualServer{
+		Resource: nsx.Resource{ID: "web"}, IPAddress: "192.168.30.66", Ports: []string{"80"},
+		PoolPath: client.Pools().Path("used"), ApplicationProfilePath: nsx.DefaultTCPProfilePath,
+	}))
+	batch := nsx.NewBatch()
+	client.Pools().DeleteIn(batch, "used")
+	client.Pools().DeleteIn(batch, "free")
+	var e *nsx.BatchError
+	if errors.As(client.Send(ctx, batch), &e) {
+		fmt.Println("done", e.Done, "failed", e.Failed)
+	}
+	// Output: done [/infra/lb-pools/free] failed [/infra/lb-pools/used]
+}

@@ -15,16 +15,17 @@ import (
 // nothing.
 type Limit struct {
 	// PerSecond is the rate to start with and never to exceed. It halves when
-	// the server throttles, whatever else happened meanwhile, and recovers by
-	// a tenth of PerSecond for each second without throttling.
+	// the server throttles, whatever else happened meanwhile, but once per
+	// second; each second without throttling gives a tenth of PerSecond back.
 	PerSecond float64
 
 	// InFlight is the most requests under way at the same time.
 	InFlight int
 }
 
-// recovery is how long after the last change the rate may grow again.
-const recovery = time.Second
+// period is how long a change of the rate is given to show its effect. Servers
+// count by the second.
+const period = time.Second
 
 // limiter is the adaptive limiter of one endpoint.
 type limiter struct {
@@ -32,12 +33,18 @@ type limiter struct {
 	slots chan struct{} // nil: any number
 	rate  *rate.Limiter // nil: any rate
 
+	// turn is held by the one who waits for the rate. The others wait for the
+	// turn and not for times of their own, which a change of the rate would
+	// not reach any more.
+	turn chan struct{}
+
 	mu      sync.Mutex
 	changed time.Time
+	slowed  bool // by the last change
 }
 
 func newLimiter(limit Limit) *limiter {
-	l := &limiter{limit: limit}
+	l := &limiter{limit: limit, turn: make(chan struct{}, 1)}
 	if limit.InFlight > 0 {
 		l.slots = make(chan struct{}, limit.InFlight)
 	}
@@ -59,23 +66,37 @@ func (l *limiter) acquire(ctx context.Context) (release func(), err error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	if l.rate == nil {
-		return release, nil
+	if err := l.wait(ctx); err != nil {
+		release()
+		return nil, err
 	}
-	turn := l.rate.Reserve()
-	delay := turn.Delay()
+	return release, nil
+}
+
+// wait waits for the rate.
+func (l *limiter) wait(ctx context.Context) error {
+	if l.rate == nil {
+		return nil
+	}
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	reserved := l.rate.Reserve()
+	delay := reserved.Delay()
 	if delay == 0 {
-		return release, nil
+		return nil
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return release, nil
+		return nil
 	case <-ctx.Done():
-		turn.Cancel()
-		release()
-		return nil, context.Cause(ctx)
+		reserved.Cancel()
+		return context.Cause(ctx)
 	}
 }
 
@@ -86,11 +107,11 @@ func (l *limiter) throttled(now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Requests that were under way together are refused together: they count
-	// as one refusal.
-	if now.Sub(l.changed) < recovery/10 {
+	// Requests that were under way together are refused together.
+	if now.Sub(l.changed) < period && l.slowed {
 		return
 	}
+	l.slowed = true
 	l.changed = now
 	l.rate.SetLimitAt(now, max(1, l.rate.Limit()/2))
 }
@@ -103,9 +124,9 @@ func (l *limiter) served(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := rate.Limit(l.limit.PerSecond)
-	if l.rate.Limit() >= full || now.Sub(l.changed) < recovery {
+	if l.rate.Limit() >= full || now.Sub(l.changed) < period {
 		return
 	}
-	l.changed = now
+	l.changed, l.slowed = now, false
 	l.rate.SetLimitAt(now, min(full, l.rate.Limit()+full/10))
 }

@@ -77,3 +77,35 @@ func ExampleScopes() {
 	fmt.Println(finder.Owner(nsx.Tags{{Scope: "acme/service_uid", Tag: "svc-1"}}).ServiceUID)
 	// Output: svc-1
 }
+
+func ExampleFinder_Pools() {
+	pools, err := simulated().Pools(context.Background(), ncp.Selector{ServiceUID: "svc-1"})
+	check(err)
+	for _, p := range pools {
+		fmt.Println(p.Path, len(p.Members))
+	}
+	// Output: /infra/lb-pools/vs-postgres 2
+}
+
+func ExampleFinder_LeakedAddresses() {
+	srv := nsxsim.NewServer()
+	client, err := nsx.NewClient(srv.URL(), nsx.SessionAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(srv.Client()))
+	check(err)
+	check(srv.Put("/infra/ip-pools/ingress", nsx.IPPool{}))
+	check(srv.Put("/infra/ip-pools/ingress/ip-subnets/s", nsx.IPSubnet{
+		Resource: nsx.Resource{ResourceType: nsx.IPStaticSubnet}, CIDR: "192.168.30.64/27",
+		AllocationRanges: []nsx.IPRange{{Start: "192.168.30.66", End: "192.168.30.94"}},
+	}))
+	check(srv.Put("/infra/ip-pools/ingress/ip-allocations/vip", nsx.IPAllocation{
+		Resource: nsx.Resource{Tags: tags("ncp/service_uid", "svc-1")},
+	}))
+	live := func(context.Context) (ncp.Live, error) {
+		return ncp.Live{ServiceUIDs: map[string]bool{}}, nil // no Service is left
+	}
+	leaked, err := ncp.NewFinder(client).LeakedAddresses(context.Background(), "domain-c8:0a1b", live)
+	check(err)
+	for _, l := range leaked {
+		fmt.Println(l.IP, "-", l.Reason)
+	}
+	// Output: 192.168.30.66 - no Service has the UID svc-1
+}
