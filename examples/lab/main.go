@@ -21,6 +21,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/internal/lab"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+	"github.com/viaduct-sdk/viaduct/supervisor/supervisorsim"
 )
 
 func main() {
@@ -69,14 +70,18 @@ func run(ctx context.Context, config lab.Config) (err error) {
 // guide prints how to reach each part. The lines are made to be pasted into a
 // shell.
 func guide(w io.Writer, l *lab.Lab) error {
+	wcp := l.SupervisorSim.WCP()
 	nsxCA, vcenterCA := filepath.Join(l.Dir(), "nsx-ca.pem"), filepath.Join(l.Dir(), "vcenter-ca.pem")
-	for path, pem := range map[string][]byte{nsxCA: l.NSX.CACertPEM(), vcenterCA: l.VCenter.CACertPEM()} {
+	wcpCA := filepath.Join(l.Dir(), "supervisor-ca.pem")
+	for path, pem := range map[string][]byte{nsxCA: l.NSX.CACertPEM(), vcenterCA: l.VCenter.CACertPEM(), wcpCA: wcp.CACertPEM()} {
 		if err := os.WriteFile(path, pem, 0o600); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintf(w, "The lab is up, in %s. Ctrl-C ends it.\n\n", l.Dir())
 	fmt.Fprintf(w, "# The Supervisor\nkubectl --kubeconfig %s get namespaces\n", l.Supervisor.Kubeconfig)
+	fmt.Fprintf(w, "curl -sS --cacert %s -u '%s:%s' -X POST %s/wcp/login\n",
+		wcpCA, supervisorsim.DefaultUser, supervisorsim.DefaultPassword, wcp.URL())
 	for _, c := range l.TKClusters() {
 		fmt.Fprintf(w, "\n# The TK cluster %s\nkubectl --kubeconfig %s get svc,endpointslices -A\n", c.Name, c.Kubeconfig)
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +43,6 @@ type Cluster struct {
 	manager   bool // has a kube-controller-manager
 	client    kubernetes.Interface
 	authority *authority
-	serving   []byte // the API server's certificate and the authority's, as PEM
 	port      port
 	sockets   [2]string // of etcd, for clients and for peers
 
@@ -105,7 +103,6 @@ func (c *Cluster) writeFiles() error {
 	if err != nil {
 		return err
 	}
-	c.serving = slices.Concat(serving.cert, c.authority.pem)
 	signing, err := signingKey()
 	if err != nil {
 		return err

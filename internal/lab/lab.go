@@ -38,7 +38,9 @@ type Lab struct {
 	VCenter *vcentersim.Server
 
 	// SupervisorSim is what makes the Supervisor more than a Kubernetes
-	// cluster: WCP, NCP, and what runs vSphere Pods.
+	// cluster: WCP, NCP, and what runs vSphere Pods. Its WCP listens on the
+	// loopback interface, for logins and for requests to the API server that
+	// bear a token of one.
 	SupervisorSim *supervisorsim.Simulator
 
 	config   Config

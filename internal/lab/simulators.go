@@ -58,8 +58,12 @@ func (l *Lab) startSupervisorSim(ctx context.Context) error {
 	}
 	l.SupervisorSim = sim
 	l.VCenter.SetNamespaceController(sim)
-	address := strings.TrimPrefix(l.Supervisor.Config.Host, "https://")
-	if err := l.VCenter.SetSupervisorEndpoint(l.clusterID(), address, l.Supervisor.serving); err != nil {
+	url, err := sim.WCP().ListenTLS(loopback)
+	if err != nil {
+		return fmt.Errorf("lab: start the Supervisor's login: %w", err)
+	}
+	address := strings.TrimPrefix(url, "https://")
+	if err := l.VCenter.SetSupervisorEndpoint(l.clusterID(), address, sim.WCP().CACertPEM()); err != nil {
 		return fmt.Errorf("lab: tell vCenter of the Supervisor: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+	"github.com/viaduct-sdk/viaduct/supervisor/supervisorsim"
 )
 
 // TestVSphereNamespace makes a vSphere Namespace in vCenter and follows it to
@@ -71,15 +72,19 @@ func TestListeners(t *testing.T) {
 		url            string
 		ca             []byte
 		user, password string
-		path           string
+		method, path   string
 	}{
 		"NSX": {
 			url: world.NSX.URL(), ca: world.NSX.CACertPEM(),
-			user: nsxsim.DefaultUser, password: nsxsim.DefaultPassword, path: "/policy/api/v1/infra/tier-1s",
+			user: nsxsim.DefaultUser, password: nsxsim.DefaultPassword, method: http.MethodGet, path: "/policy/api/v1/infra/tier-1s",
 		},
 		"VCenter": {
 			url: world.VCenter.URL(), ca: world.VCenter.CACertPEM(),
-			user: world.VCenter.Username(), password: world.VCenter.Password(), path: "/rest/com/vmware/cis/session",
+			user: world.VCenter.Username(), password: world.VCenter.Password(), method: http.MethodPost, path: "/rest/com/vmware/cis/session",
+		},
+		"Supervisor": {
+			url: world.SupervisorSim.WCP().URL(), ca: world.SupervisorSim.WCP().CACertPEM(),
+			user: supervisorsim.DefaultUser, password: supervisorsim.DefaultPassword, method: http.MethodPost, path: "/wcp/login",
 		},
 	}
 	for name, tc := range cases {
@@ -91,11 +96,7 @@ func TestListeners(t *testing.T) {
 			}
 			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 			defer transport.CloseIdleConnections()
-			method := http.MethodGet
-			if name == "VCenter" {
-				method = http.MethodPost
-			}
-			req, err := http.NewRequestWithContext(t.Context(), method, tc.url+tc.path, http.NoBody)
+			req, err := http.NewRequestWithContext(t.Context(), tc.method, tc.url+tc.path, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +107,7 @@ func TestListeners(t *testing.T) {
 			}
 			defer func() { _ = res.Body.Close() }()
 			if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
-				t.Errorf("%s %s: %s", method, tc.path, res.Status)
+				t.Errorf("%s %s: %s", tc.method, tc.path, res.Status)
 			}
 		})
 	}
