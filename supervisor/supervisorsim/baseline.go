@@ -72,10 +72,10 @@ func policyPath(parts ...string) string {
 // ensureBaseline makes the policy that applies to a namespace when no
 // NetworkPolicy does, and the group of the namespace's pods that it speaks of.
 func (n *networks) ensureBaseline(net *network) error {
-	if n.cfg.Baseline == BaselineNone || net.uid == n.m.cluster {
+	if n.cfg.Baseline == BaselineNone || net.uid == n.m.cluster || net.virtual != "" {
 		return nil
 	}
-	tags := []tag{{tagProject, net.namespace}, {tagProjectUID, net.uid}}
+	tags := net.tags()
 	pods := groupPath("namespace", net.uid)
 	paths := make([]string, 0, len(net.subnets))
 	for _, s := range net.subnets {

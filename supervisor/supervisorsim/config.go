@@ -77,6 +77,8 @@ type Config struct {
 	// Login describes /wcp/* and its users. Its Kubernetes, Namespaces and Guests
 	// are the simulator's.
 	Login WCPConfig
+	// TKG describes the TKG service. Without a cluster provider there is none.
+	TKG TKGConfig
 	// Resync is how often everything is compared again, although nothing was
 	// seen to change: five minutes.
 	Resync time.Duration
@@ -129,6 +131,10 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if len(cfg.PodCIDRs) == 0 {
 		cfg.PodCIDRs = []netip.Prefix{netip.MustParsePrefix(DefaultPodCIDR)}
+	}
+	var err error
+	if cfg.TKG, err = cfg.TKG.withDefaults(); err != nil {
+		return cfg, err
 	}
 	return cfg, cfg.validate()
 }

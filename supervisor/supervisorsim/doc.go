@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package supervisorsim does on a Kubernetes API server what the control plane
-// of a Supervisor does: WCP and the NSX Container Plugin (NCP), and what runs
-// vSphere Pods. The API server may be any; it is reached by a [rest.Config] with
-// the rights of a cluster administrator. What NCP writes to NSX goes to an
-// [nsxsim.Server], what NSX makes of it in vCenter to a [vcentersim.Server].
+// of a Supervisor does: WCP with its login, the NSX Container Plugin (NCP), what
+// runs vSphere Pods, the TKG service, VM Operator's Services, and the cloud
+// provider of TK clusters. The API server may be any; it is reached by a
+// [rest.Config] with the rights of a cluster administrator. What NCP writes to
+// NSX goes to an [nsxsim.Server], what NSX makes of it in vCenter to a
+// [vcentersim.Server]; the API servers of TK clusters come from a
+// [ClusterProvider].
 //
 //	sim, err := supervisorsim.Start(ctx, supervisorsim.Config{
 //		Kubernetes: config,
@@ -13,12 +16,17 @@
 //		VCenter:    vc,
 //	})
 //	vc.SetNamespaceController(sim)
+//	url, err := sim.WCP().ListenTLS("127.0.0.1:0")
 //
 // A [Simulator] compares what is with what should be, again and again; nothing
 // depends on seeing each event. The API server may be killed and started again,
 // and so may the Simulator: it finds what it made before by NCP's tags, and
 // removes what belongs to objects that went in the meantime. It puts no
-// finalizer on anything.
+// finalizer on what belongs to users, but for those of Cluster API and of
+// Kubernetes' service controller on TK clusters and on their LoadBalancer
+// Services.
+//
+// A [WCP] alone, without API server, serves the tests of what logs in.
 //
 // # Fidelity
 //
@@ -45,6 +53,18 @@
 //   - vSphere Pods: a pod without node gets an address of its namespace's
 //     subnets and the annotations of its VM, and becomes Running and Ready,
 //     unless [AnnotationHold] says otherwise
+//   - /wcp/loginbanner, /wcp/login for the Supervisor and for guest clusters,
+//     /wcp/workloads; JWTs signed with ES256, each good for one cluster; users
+//     with roles, as RBAC in their namespaces; locked accounts
+//   - TanzuKubernetesCluster v1alpha1 to v1alpha3 and Cluster v1beta1 and v1beta2,
+//     whichever are to be served: phases, conditions, endpoints, the Cluster of
+//     the same name beside a TanzuKubernetesCluster, the VirtualNetwork with its
+//     gateway and segment, the Secrets <name>-kubeconfig and <name>-ca, rotation
+//     and revocation of the client certificate, deletion
+//   - VirtualMachineServices whose selector is for nodes of TK clusters, as a
+//     Service of the same name with Endpoints
+//   - the paravirtual cloud provider, with names of both generations, labels,
+//     node ports, finalizer and status
 //
 // Simplified:
 //
@@ -56,10 +76,21 @@
 //     no segment ports, VMs or logs
 //   - all namespaces that WCP did not make share one network
 //   - resource pool and folder are names only
+//   - the Kubernetes API is served at the login's own port, not at 6443; whoever
+//     shows a token of /wcp/login passes by impersonation, everybody else as he
+//     comes
+//   - a TK cluster answers at an address of this machine, which is what its
+//     kubeconfig, its objects and guest logins name; the address that its
+//     control plane has in NSX leads nowhere. Nodes are addresses without
+//     machines: the TK cluster has no Node objects
+//   - the versions of the TK clusters' APIs differ in name only: an object keeps
+//     the fields that it was made with, and its status has those of all versions
+//     that are served. Nothing is validated
 //   - a Service that asks for another loadBalancerIP loses its address before it
 //     gets the new one
 //
-// Absent: Ingress and Gateway, distributed load balancers for ClusterIP
+// Absent: VirtualMachines and Services for them, Tanzu Kubernetes releases,
+// content libraries, the CLI download at /wcp/plugin, Ingress and Gateway, distributed load balancers for ClusterIP
 // Services, loadBalancerSourceRanges, IPv6, networks of VDS and VPC, quotas.
 //
 // Not known of the real thing, so that nobody may rely on it:
@@ -79,4 +110,8 @@
 //   - which NCP versions write their internal address where:
 //     [Switches.DoubleIngress], [Switches.NoInternalAddress]
 //   - which baseline policy WCP sets: [Config.Baseline]
+//   - what a login answers for a guest cluster's name that two namespaces have:
+//     [WCPConfig].AmbiguousGuestRefused
+//   - the tags of a VirtualNetwork's objects: here ncp/vnet and ncp/vnet_uid
+//   - what users may do in a namespace, to the letter
 package supervisorsim

@@ -63,7 +63,7 @@ func (f *firewall) write(p *networkingv1.NetworkPolicy) error {
 	}
 	allow, isolate, pods := policyObjects(p.UID)
 	c := compile(p, pods, f.world())
-	tags := []tag{{tagProject, p.Namespace}, {tagProjectUID, net.uid}, {tagNetworkPolicy, string(p.UID)}}
+	tags := []tag{{tagProject, p.Namespace}, {tagProjectUID, net.project}, {tagNetworkPolicy, string(p.UID)}}
 	name := p.Namespace + "-" + p.Name
 	g := group{intent: f.m.describe("Group", name, tags...), Expression: []expression{}}
 	if len(c.pods) > 0 {

@@ -30,6 +30,9 @@ const (
 	tagSNATAddress   = "ncp/snat_ip"
 	tagSubnet        = "ncp/subnet"
 	tagNetworkPolicy = "ncp/network_policy"
+
+	tagVirtualNetwork    = "ncp/vnet"
+	tagVirtualNetworkUID = "ncp/vnet_uid"
 )
 
 // The NSX objects that NCP makes, reduced to the fields that it sets.

@@ -31,14 +31,55 @@ const (
 // it any more.
 var errGone = errors.New("namespace is gone")
 
-// network is what NCP makes for a namespace: a tier-1 gateway and the segments
-// behind it.
+// network is what NCP makes for a namespace, or for the VirtualNetwork of a TK
+// cluster in one: a tier-1 gateway and the segments behind it.
 type network struct {
-	uid       string
-	namespace string
-	snat      netip.Addr
-	subnets   []*subnet
+	networkID
+	snat    netip.Addr
+	subnets []*subnet
 }
+
+// networkID is what a network is known by.
+type networkID struct {
+	// uid is that of the namespace, or of the VirtualNetwork.
+	uid string
+	// project is the UID of the namespace, and namespace its name.
+	project, namespace string
+	// virtual is the name of the VirtualNetwork; empty for a namespace's own.
+	virtual string
+}
+
+func (id networkID) name() string {
+	if id.virtual == "" {
+		return id.namespace
+	}
+	return id.namespace + "-" + id.virtual
+}
+
+// tags say in NSX what an object of the network is for.
+func (id networkID) tags() []tag {
+	all := []tag{{tagProject, id.namespace}, {tagProjectUID, id.project}}
+	if id.virtual != "" {
+		all = append(all, tag{tagVirtualNetwork, id.virtual}, tag{tagVirtualNetworkUID, id.uid})
+	}
+	return all
+}
+
+// networkOfTags reads back what tags wrote.
+func networkOfTags(tags map[string]string) networkID {
+	id := networkID{
+		uid: tags[tagVirtualNetworkUID], project: tags[tagProjectUID],
+		namespace: tags[tagProject], virtual: tags[tagVirtualNetwork],
+	}
+	if id.uid == "" {
+		id.uid = id.project
+	}
+	return id
+}
+
+// within reports whether the network is the one with this UID, or belongs to
+// the namespace with it.
+func (id networkID) within(uid string) bool { return id.uid == uid || id.project == uid }
 
 // subnet is a segment with the addresses of its pods.
 type subnet struct {
@@ -105,13 +146,13 @@ func (n *networks) load() error {
 			return fmt.Errorf("supervisorsim: segment %s: %w", o.path, err)
 		}
 		n.free.hold(prefix)
-		uid := o.tags[tagProjectUID]
-		if n.byUID[uid] == nil {
-			n.byUID[uid] = &network{uid: uid, namespace: o.tags[tagProject]}
+		id := networkOfTags(o.tags)
+		if n.byUID[id.uid] == nil {
+			n.byUID[id.uid] = &network{networkID: id}
 		}
-		n.byUID[uid].subnets = append(n.byUID[uid].subnets, newSubnet(prefix, o.path))
+		n.byUID[id.uid].subnets = append(n.byUID[id.uid].subnets, newSubnet(prefix, o.path))
 	}
-	return n.m.loadPool(n.pool, n.egress, tagProjectUID)
+	return n.m.loadPool(n.pool, n.egress, func(tags map[string]string) string { return networkOfTags(tags).uid })
 }
 
 func newSubnet(prefix netip.Prefix, path string) *subnet {
@@ -121,32 +162,32 @@ func newSubnet(prefix netip.Prefix, path string) *subnet {
 // ensure makes the network of a namespace and returns NCP's annotations for the
 // namespace. It changes nothing when all is there. The error is errGone after
 // remove.
-func (n *networks) ensure(ctx context.Context, uid, namespace string) (map[string]string, error) {
+func (n *networks) ensure(ctx context.Context, id networkID) (map[string]string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.gone[uid] {
+	if n.gone[id.uid] || n.gone[id.project] {
 		return nil, errGone
 	}
-	net := n.byUID[uid]
+	net := n.byUID[id.uid]
 	if net == nil {
-		net = &network{uid: uid, namespace: namespace}
-		n.byUID[uid] = net
+		net = &network{networkID: id}
+		n.byUID[id.uid] = net
 	}
 	if err := n.ensureRouter(net); err != nil {
-		return nil, fmt.Errorf("supervisorsim: tier-1 gateway of namespace %q: %w", namespace, err)
+		return nil, fmt.Errorf("supervisorsim: tier-1 gateway of network %q: %w", id.name(), err)
 	}
 	if len(net.subnets) == 0 {
 		if err := n.grow(net); err != nil {
-			return nil, fmt.Errorf("supervisorsim: subnet of namespace %q: %w", namespace, err)
+			return nil, fmt.Errorf("supervisorsim: subnet of network %q: %w", id.name(), err)
 		}
 	}
 	for i := range net.subnets {
 		if err := n.ensureSegment(ctx, net, i); err != nil {
-			return nil, fmt.Errorf("supervisorsim: segment of namespace %q: %w", namespace, err)
+			return nil, fmt.Errorf("supervisorsim: segment of network %q: %w", id.name(), err)
 		}
 	}
 	if err := n.ensureBaseline(net); err != nil {
-		return nil, fmt.Errorf("supervisorsim: firewall policy of namespace %q: %w", namespace, err)
+		return nil, fmt.Errorf("supervisorsim: firewall policy of network %q: %w", id.name(), err)
 	}
 	return n.annotations(net), nil
 }
@@ -190,9 +231,9 @@ func (n *networks) ensureRouter(net *network) error {
 		return err
 	}
 	net.snat = addr
-	tags := []tag{{tagProject, net.namespace}, {tagProjectUID, net.uid}}
+	tags := net.tags()
 	err = n.m.ensure(allocationPath(n.pool, "snat", net.uid), ipAllocation{
-		intent:  n.m.describe("IpAddressAllocation", "snat-"+net.namespace, tags...),
+		intent:  n.m.describe("IpAddressAllocation", "snat-"+net.name(), tags...),
 		Address: addr.String(),
 	})
 	if err != nil {
@@ -209,8 +250,8 @@ func (n *networks) ensureRouter(net *network) error {
 // addresses, and its port group in vCenter.
 func (n *networks) ensureSegment(ctx context.Context, net *network, i int) error {
 	s := net.subnets[i]
-	name := fmt.Sprintf("vnet-%s-%d", net.namespace, i)
-	tags := []tag{{tagProject, net.namespace}, {tagProjectUID, net.uid}, {tagSubnet, s.prefix.String()}}
+	name := fmt.Sprintf("vnet-%s-%d", net.name(), i)
+	tags := append(net.tags(), tag{tagSubnet, s.prefix.String()})
 	gateway := netip.PrefixFrom(s.prefix.Addr().Next(), s.prefix.Bits())
 	err := n.m.ensure(s.path, segment{
 		intent:           n.m.describe("Segment", name, tags...),
@@ -256,35 +297,49 @@ func (n *networks) ensurePortGroup(ctx context.Context, net *network, s *subnet,
 	return nil
 }
 
-// remove takes everything away that carries the namespace's UID in NSX, and its
-// port groups. Nothing is made for that UID any more.
+// remove takes everything away in NSX that belongs to the namespace or the
+// VirtualNetwork with this UID, and its port groups. Nothing is made for it any
+// more.
 func (n *networks) remove(ctx context.Context, uid string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.gone[uid] = true
-	net := n.byUID[uid]
-	if net != nil && n.cfg.VCenter != nil {
-		for _, s := range net.subnets {
-			err := n.cfg.VCenter.RemoveSegmentPortGroup(ctx, s.logicalSwitch)
-			if err != nil && !errors.Is(err, viaduct.ErrNotFound) {
-				return fmt.Errorf("supervisorsim: port group of namespace %q: %w", net.namespace, err)
-			}
+	for _, net := range n.byUID {
+		if err := n.removePortGroups(ctx, net, uid); err != nil {
+			return err
 		}
 	}
 	if err := n.removeObjects(uid); err != nil {
 		return err
 	}
-	if net != nil {
+	for _, net := range n.byUID {
+		if !net.within(uid) {
+			continue
+		}
 		for _, s := range net.subnets {
 			n.free.release(s.prefix)
 		}
-		delete(n.byUID, uid)
+		n.egress.release(net.uid)
+		delete(n.byUID, net.uid)
 	}
 	n.egress.release(uid)
 	return nil
 }
 
-// removeObjects removes the namespace's objects in the order in which NSX lets
+func (n *networks) removePortGroups(ctx context.Context, net *network, uid string) error {
+	if n.cfg.VCenter == nil || !net.within(uid) {
+		return nil
+	}
+	for _, s := range net.subnets {
+		err := n.cfg.VCenter.RemoveSegmentPortGroup(ctx, s.logicalSwitch)
+		if err != nil && !errors.Is(err, viaduct.ErrNotFound) {
+			return fmt.Errorf("supervisorsim: port group of network %q: %w", net.name(), err)
+		}
+	}
+	return nil
+}
+
+// removeObjects removes the objects in the order in which NSX lets
 // them go: referrers first, children before their parents.
 func (n *networks) removeObjects(uid string) error {
 	order := []string{
@@ -300,7 +355,7 @@ func (n *networks) removeObjects(uid string) error {
 			return strings.Count(b.path, "/") - strings.Count(a.path, "/")
 		})
 		for _, o := range objects {
-			if o.tags[tagProjectUID] != uid {
+			if !networkOfTags(o.tags).within(uid) {
 				continue
 			}
 			if err := n.m.nsx.Remove(o.path); err != nil {
@@ -317,8 +372,8 @@ func (n *networks) known() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var uids []string
-	for uid := range n.byUID {
-		if uid != n.m.cluster {
+	for uid, net := range n.byUID {
+		if uid != n.m.cluster && net.virtual == "" {
 			uids = append(uids, uid)
 		}
 	}
@@ -354,6 +409,32 @@ func (n *networks) takePod(uid, pod string, want netip.Addr) (addr netip.Addr, g
 		}
 		grew = true
 	}
+}
+
+// virtual returns the networks of VirtualNetworks.
+func (n *networks) virtual() []networkID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []networkID
+	for _, net := range n.byUID {
+		if net.virtual != "" {
+			all = append(all, net.networkID)
+		}
+	}
+	return all
+}
+
+// find returns the UID of the VirtualNetwork of that name in a namespace, ""
+// when it has no network.
+func (n *networks) find(project, virtual string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for uid, net := range n.byUID {
+		if net.project == project && net.virtual == virtual {
+			return uid
+		}
+	}
+	return ""
 }
 
 // releasePod gives the pod's address back.

@@ -45,15 +45,15 @@ func (m *manager) ensurePool(network netip.Prefix) error {
 	return nil
 }
 
-// loadPool gives each owner, which the tag of that scope names, the address
-// that NSX says it holds.
-func (m *manager) loadPool(id string, pool *addressPool, scope string) error {
+// loadPool gives each owner, whom the tags name, the address that NSX says it
+// holds.
+func (m *manager) loadPool(id string, pool *addressPool, ownerOf func(tags map[string]string) string) error {
 	allocations, err := m.list(ipPoolPath(id) + "/ip-allocations/")
 	if err != nil {
 		return err
 	}
 	for _, o := range allocations {
-		owner := o.tags[scope]
+		owner := ownerOf(o.tags)
 		if owner == "" {
 			continue
 		}

@@ -24,6 +24,12 @@ func (s *Simulator) openLogin() (err error) {
 	cfg := s.cfg.Login
 	cfg.Kubernetes = s.cfg.Kubernetes
 	cfg.Namespaces = s.vSphereNamespaces
+	cfg.Guests = func() []GuestEndpoint {
+		if s.tkg == nil {
+			return nil
+		}
+		return s.tkg.endpoints()
+	}
 	s.wcp, err = NewWCP(cfg)
 	return err
 }

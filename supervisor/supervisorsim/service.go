@@ -71,7 +71,7 @@ func (b *balancer) load() error {
 			}
 		}
 	}
-	return b.m.loadPool(b.pool, b.ingress, tagServiceUID)
+	return b.m.loadPool(b.pool, b.ingress, func(tags map[string]string) string { return tags[tagServiceUID] })
 }
 
 func (b *balancer) note(uid types.UID, path string) {
@@ -113,7 +113,7 @@ func (b *balancer) reconcile(ctx context.Context, key objectKey) error {
 			return err
 		}
 	}
-	network, err := b.view.networkOf(svc.Namespace)
+	network, err := b.networkOf(svc)
 	if err != nil {
 		return fmt.Errorf("supervisorsim: service %s: %w", key, err)
 	}
@@ -122,6 +122,20 @@ func (b *balancer) reconcile(ctx context.Context, key objectKey) error {
 		return fmt.Errorf("supervisorsim: service %s: %w", key, err)
 	}
 	return b.kube.publish(ctx, svc, b.outcome(svc, network, vip, reason))
+}
+
+// networkOf returns the name of the network whose gateway balances the Service:
+// its namespace's, or that of the VirtualNetwork that it names.
+func (b *balancer) networkOf(svc *corev1.Service) (string, error) {
+	network, err := b.view.networkOf(svc.Namespace)
+	name := svc.Annotations[annotationVirtualNetwork]
+	if err != nil || name == "" {
+		return network, err
+	}
+	if uid := b.nets.find(network, name); uid != "" {
+		return uid, nil
+	}
+	return "", fmt.Errorf("virtual network %q: %w", name, errGone)
 }
 
 // balanced reports whether NCP serves the Service: it is of type LoadBalancer,
@@ -195,7 +209,7 @@ func (b *balancer) allocate(svc *corev1.Service) (netip.Addr, string) {
 func (b *balancer) build(svc *corev1.Service, net *network, vip netip.Addr) error {
 	tags := []tag{
 		{tagProject, svc.Namespace},
-		{tagProjectUID, net.uid},
+		{tagProjectUID, net.project},
 		{tagServiceUID, string(svc.UID)},
 	}
 	err := b.m.ensure(allocationPath(b.pool, "vip", string(svc.UID)), ipAllocation{
@@ -207,7 +221,7 @@ func (b *balancer) build(svc *corev1.Service, net *network, vip netip.Addr) erro
 	}
 	lbs := lbServicePath(net)
 	err = b.m.ensure(lbs, lbService{
-		intent:           b.m.describe("LBService", "lbs-"+net.namespace, tags[:2:2]...),
+		intent:           b.m.describe("LBService", "lbs-"+net.name(), net.tags()...),
 		ConnectivityPath: net.routerPath(),
 		Size:             "SMALL",
 		Enabled:          true,

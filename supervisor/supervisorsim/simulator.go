@@ -42,6 +42,7 @@ type Simulator struct {
 	fw      *firewall
 	pods    *spherelet
 	wcp     *WCP
+	tkg     *tkg // nil: none
 
 	namespaceQueue, serviceQueue, podQueue, policyQueue *controller
 
@@ -68,6 +69,9 @@ func Start(ctx context.Context, cfg Config) (*Simulator, error) {
 	if err := s.openLogin(); err != nil {
 		return nil, err
 	}
+	if cfg.TKG.Clusters != nil {
+		s.tkg = newTKG(s)
+	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -77,8 +81,7 @@ func Start(ctx context.Context, cfg Config) (*Simulator, error) {
 	// Informers would log to standard error; what fails is told to the Logger.
 	run, stop := context.WithCancel(klog.NewContext(ctx, klog.Logger{}))
 	s.stop = stop
-	s.factory.StartWithContext(run)
-	if err := s.factory.WaitForCacheSyncWithContext(ctx).AsError(); err != nil {
+	if err := s.watch(ctx, run); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("supervisorsim: read the Supervisor's API server: %w", err)
 	}
@@ -91,6 +94,21 @@ func Start(ctx context.Context, cfg Config) (*Simulator, error) {
 	return s, nil
 }
 
+// watch begins to watch the API server and returns when all of it was read once.
+func (s *Simulator) watch(ctx, run context.Context) error {
+	s.factory.StartWithContext(run)
+	if s.tkg != nil {
+		s.tkg.life = run
+		for _, informer := range s.tkg.informers() {
+			s.done.Go(func() { informer.RunWithContext(run) })
+			if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return s.factory.WaitForCacheSyncWithContext(ctx).AsError()
+}
+
 // WCP returns the Supervisor's login.
 func (s *Simulator) WCP() *WCP { return s.wcp }
 
@@ -100,6 +118,9 @@ func (s *Simulator) Close() {
 	s.wcp.Close()
 	s.stop()
 	s.done.Wait()
+	if s.tkg != nil {
+		s.tkg.close()
+	}
 	s.factory.Shutdown()
 }
 
@@ -148,7 +169,11 @@ func (s *Simulator) assemble() {
 }
 
 func (s *Simulator) controllers() []*controller {
-	return []*controller{s.namespaceQueue, s.serviceQueue, s.podQueue, s.policyQueue}
+	all := []*controller{s.namespaceQueue, s.serviceQueue, s.podQueue, s.policyQueue}
+	if s.tkg != nil {
+		all = append(all, s.tkg.queue, s.tkg.vms.queue)
+	}
+	return all
 }
 
 // prepare reads back what is in NSX, and makes what all namespaces share.
@@ -176,8 +201,13 @@ func (s *Simulator) prepare(ctx context.Context) error {
 			return fmt.Errorf("supervisorsim: read NSX: %w", err)
 		}
 	}
-	if _, err := s.nets.ensure(ctx, s.m.cluster, sharedNetwork); err != nil {
+	if _, err := s.nets.ensure(ctx, s.shared()); err != nil {
 		return err
+	}
+	if s.tkg != nil {
+		if err := s.tkg.define(ctx); err != nil {
+			return err
+		}
 	}
 	return s.ensureRoles(ctx)
 }
@@ -199,7 +229,7 @@ func (s *Simulator) subscribe() error {
 	}
 	for _, err := range []error{
 		s.namespaceQueue.watch(all[0], func(object) { s.recheckPolicies() }),
-		s.serviceQueue.watch(all[1]),
+		s.serviceQueue.watch(all[1], s.serviceChanged),
 		s.podQueue.watch(all[2], s.podChanged),
 		onChange(all[3], s.endpointsChanged),
 		s.policyQueue.watch(policies),
@@ -208,7 +238,21 @@ func (s *Simulator) subscribe() error {
 			return err
 		}
 	}
+	if s.tkg != nil {
+		return s.tkg.subscribe()
+	}
 	return nil
+}
+
+func (s *Simulator) serviceChanged(o object) {
+	if s.tkg != nil {
+		s.tkg.vms.serviceChanged(o)
+	}
+}
+
+// shared is the network of the namespaces that WCP did not make.
+func (s *Simulator) shared() networkID {
+	return networkID{uid: s.m.cluster, project: s.m.cluster, namespace: sharedNetwork}
 }
 
 // podChanged has the Services looked at again that the pod is behind, and the
@@ -266,6 +310,9 @@ func (s *Simulator) sweep() {
 			key = objectKey{uid: uid}
 		}
 		s.serviceQueue.queue.Add(key)
+	}
+	if s.tkg != nil {
+		s.tkg.sweep()
 	}
 	if err := s.fw.sweep(s.policyQueue); err != nil {
 		s.cfg.Logger.Debug("sweep failed", "error", err)

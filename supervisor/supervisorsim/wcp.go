@@ -102,7 +102,7 @@ func (s *Simulator) createNamespace(ctx context.Context, name string) (*corev1.N
 
 // equip gives a namespace its network, and the annotations that say so.
 func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
-	annotations, err := s.nets.ensure(ctx, string(ns.UID), ns.Name)
+	annotations, err := s.nets.ensure(ctx, networkID{uid: string(ns.UID), project: string(ns.UID), namespace: ns.Name})
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *Simulator) equip(ctx context.Context, ns *corev1.Namespace) error {
 // that WCP made, and removes that of one that is gone.
 func (s *Simulator) reconcileNamespace(ctx context.Context, key objectKey) error {
 	if string(key.uid) == s.m.cluster {
-		_, err := s.nets.ensure(ctx, s.m.cluster, sharedNetwork)
+		_, err := s.nets.ensure(ctx, s.shared())
 		return err
 	}
 	ns, err := s.view.namespaces.Get(key.Name)

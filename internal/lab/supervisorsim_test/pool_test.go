@@ -75,7 +75,7 @@ func (w *world) errorOf(namespace, name, want string) {
 }
 
 func asking(address string) func(*corev1.Service) {
-	return func(s *corev1.Service) { s.Spec.LoadBalancerIP = address } //nolint:staticcheck // NCP reads it
+	return func(s *corev1.Service) { s.Spec.LoadBalancerIP = address } // NCP reads it
 }
 
 // TestIngressPool uses a pool of two addresses, 192.168.30.65 and .66.

@@ -30,6 +30,7 @@ const patience = time.Minute
 // world is a Supervisor with what stands around it.
 type world struct {
 	t       *testing.T
+	lab     *lab.Lab
 	cluster *lab.Cluster
 	kube    kubernetes.Interface
 	nsx     *nsxsim.Server
@@ -50,7 +51,7 @@ func newWorld(t *testing.T, labConfig lab.Config, change ...func(*supervisorsim.
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, cluster: l.Supervisor, nsx: nsxsim.NewServer()}
+	w := &world{t: t, lab: l, cluster: l.Supervisor, nsx: nsxsim.NewServer()}
 	t.Cleanup(w.nsx.Close)
 	if w.vc, err = vcentersim.NewServer(); err != nil {
 		t.Fatal(err)
@@ -60,6 +61,9 @@ func newWorld(t *testing.T, labConfig lab.Config, change ...func(*supervisorsim.
 		t.Fatal(err)
 	}
 	w.config = supervisorsim.Config{Kubernetes: l.Supervisor.Config, NSX: w.nsx, VCenter: w.vc}
+	for _, c := range l.TKClusters() {
+		w.config.TKG.Clusters = &oneCluster{config: c.Config}
+	}
 	for _, f := range change {
 		f(&w.config)
 	}
