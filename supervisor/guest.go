@@ -13,6 +13,7 @@ import (
 	kuberest "k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
 type guestName struct {
@@ -94,5 +95,5 @@ func (g *Guest) TokenSource() *TokenSource { return g.source }
 // that is renewed as needed. Each call returns a new one, all with the same
 // token.
 func (g *Guest) Config() *kuberest.Config {
-	return g.login.config(g.Server, trust{ca: g.CA, hasCA: true}, g.source)
+	return g.login.config(g.Server, trust{TLS: rest.TLS{CA: g.CA}, hasCA: true}, g.source)
 }

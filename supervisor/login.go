@@ -194,17 +194,7 @@ func (l *Login) config(host string, t trust, source *TokenSource) *kuberest.Conf
 		UserAgent:     l.opts.userAgent,
 		WrapTransport: func(base http.RoundTripper) http.RoundTripper { return &tokenTransport{source: source, base: base} },
 	}
-	if l.opts.httpClient == nil && t.thumbprint == "" {
-		c.TLSClientConfig = kuberest.TLSClientConfig{Insecure: t.insecure, ServerName: t.serverName, CAData: t.ca}
-		return c
-	}
-	// What client-go has no field for. The settings were checked by NewLogin; a
-	// transport that they can't be applied to is taken as it is.
-	transport, err := t.transport(l.opts.httpClient)
-	if err != nil {
-		transport = l.opts.httpClient.Transport
-	}
-	c.Transport = transport
+	t.apply(c, l.opts.httpClient)
 	return c
 }
 

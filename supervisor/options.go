@@ -24,8 +24,9 @@ type options struct {
 	userAgent  string
 }
 
-// WithHTTPClient builds on the transport of client, which is not changed. Its
-// timeout is not used: it would end watches.
+// WithHTTPClient builds on the transport of client, which is not changed; options
+// that say what to trust replace all of its TLS settings. Its timeout is not
+// used: it would end watches.
 func WithHTTPClient(client *http.Client) Option {
 	return func(o *options) { o.httpClient = client }
 }
@@ -35,25 +36,25 @@ func WithHTTPClient(client *http.Client) Option {
 // Supervisor that is still being configured has none: [NewLogin] answers empty
 // data with an error that matches [viaduct.ErrUnavailable].
 func WithCACert(pem []byte) Option {
-	return func(o *options) { o.trust.ca, o.trust.hasCA = pem, true }
+	return func(o *options) { o.trust.CA, o.trust.hasCA = pem, true }
 }
 
 // WithThumbprint trusts the one certificate whose SHA-256 thumbprint this is,
 // in hex with or without colons, whoever issued it and whatever name it bears.
 func WithThumbprint(sha256 string) Option {
-	return func(o *options) { o.trust.thumbprint = sha256 }
+	return func(o *options) { o.trust.Thumbprint = sha256 }
 }
 
 // WithServerName verifies the certificate for name instead of the name or
 // address that is dialled, which may be another one in front of a NAT.
 func WithServerName(name string) Option {
-	return func(o *options) { o.trust.serverName = name }
+	return func(o *options) { o.trust.ServerName = name }
 }
 
 // WithInsecureSkipVerify trusts any certificate. Whoever is on the network
 // between can read the password.
 func WithInsecureSkipVerify() Option {
-	return func(o *options) { o.trust.insecure = true }
+	return func(o *options) { o.trust.Insecure = true }
 }
 
 // WithAPIServer names the URL of the Supervisor's Kubernetes API. Otherwise it

@@ -4,56 +4,57 @@
 package supervisor
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
+	kuberest "k8s.io/client-go/rest"
+
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
-// trust is how the Supervisor's certificate is checked.
+// trust is how the Supervisor's certificate is checked. hasCA says that there
+// should be authorities to check it with.
 type trust struct {
-	ca         []byte
-	hasCA      bool
-	thumbprint string
-	serverName string
-	insecure   bool
+	rest.TLS
+	hasCA bool
 }
 
 func (t trust) isZero() bool {
-	return !t.hasCA && t.thumbprint == "" && t.serverName == "" && !t.insecure
+	return !t.hasCA && t.Thumbprint == "" && t.ServerName == "" && !t.Insecure
 }
 
-// transport returns the transport of client with these settings, or a new one
-// when client brings none. What the caller holds is never changed.
+// transport returns the transport of client with these settings in place of its
+// own, or a new one when client brings none. What the caller holds is never
+// changed.
 func (t trust) transport(client *http.Client) (http.RoundTripper, error) {
-	var base *http.Transport
+	if t.hasCA && len(bytes.TrimSpace(t.CA)) == 0 {
+		return nil, fmt.Errorf("supervisor: %w: there is no certificate to trust; a Supervisor has none until it is configured", viaduct.ErrUnavailable)
+	}
 	var given http.RoundTripper
 	if client != nil {
 		given = client.Transport
 	}
-	switch g := given.(type) {
-	case nil:
-		base = newTransport()
-	case *http.Transport:
-		base = g.Clone()
-	default:
-		if t.isZero() {
-			return given, nil
-		}
+	base, ok := given.(*http.Transport)
+	switch {
+	case given != nil && t.isZero():
+		return given, nil
+	case given != nil && !ok:
 		return nil, fmt.Errorf("supervisor: %w: TLS settings can't be applied to a transport of type %T", viaduct.ErrInvalid, given)
+	case given == nil:
+		base = newTransport()
+	default:
+		base = base.Clone()
 	}
-	if base.TLSClientConfig == nil {
-		base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	config, err := t.Config()
+	if err != nil {
+		return nil, fmt.Errorf("supervisor: %w", err)
 	}
-	return base, t.apply(base.TLSClientConfig)
+	base.TLSClientConfig = config
+	return base, nil
 }
 
 // newTransport reads no environment: a proxy comes with the caller's client.
@@ -68,60 +69,17 @@ func newTransport() *http.Transport {
 	}
 }
 
-func (t trust) apply(cfg *tls.Config) error {
-	if err := t.validate(); err != nil {
-		return err
+// apply puts the settings into a config, in client-go's own fields where it has
+// them. The settings were checked by NewLogin; a transport of the caller's that
+// they can't be applied to is taken as it is.
+func (t trust) apply(c *kuberest.Config, client *http.Client) {
+	if client == nil && t.Thumbprint == "" {
+		c.TLSClientConfig = kuberest.TLSClientConfig{Insecure: t.Insecure, ServerName: t.ServerName, CAData: t.CA}
+		return
 	}
-	if t.serverName != "" {
-		cfg.ServerName = t.serverName
-	}
-	if t.hasCA {
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(t.ca) {
-			return fmt.Errorf("supervisor: %w: no PEM certificate among the authorities", viaduct.ErrInvalid)
-		}
-	}
-	cfg.InsecureSkipVerify = t.insecure
-	if t.thumbprint == "" {
-		return nil
-	}
-	want, err := parseThumbprint(t.thumbprint)
+	transport, err := t.transport(client)
 	if err != nil {
-		return err
+		transport = client.Transport
 	}
-	// The check below replaces the usual one; with authorities given too, both
-	// must pass.
-	cfg.InsecureSkipVerify = !t.hasCA
-	cfg.VerifyConnection = func(state tls.ConnectionState) error { return checkThumbprint(state, want) }
-	return nil
-}
-
-func (t trust) validate() error {
-	switch {
-	case t.insecure && (t.hasCA || t.thumbprint != ""):
-		return fmt.Errorf("supervisor: %w: a certificate can't be both checked and not checked", viaduct.ErrInvalid)
-	case t.hasCA && len(strings.TrimSpace(string(t.ca))) == 0:
-		return fmt.Errorf("supervisor: %w: there is no certificate to trust; a Supervisor has none until it is configured", viaduct.ErrUnavailable)
-	default:
-		return nil
-	}
-}
-
-func parseThumbprint(text string) ([]byte, error) {
-	sum, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
-	if err != nil || len(sum) != sha256.Size {
-		return nil, fmt.Errorf("supervisor: %w: a thumbprint is the SHA-256 of a certificate in hex", viaduct.ErrInvalid)
-	}
-	return sum, nil
-}
-
-func checkThumbprint(state tls.ConnectionState, want []byte) error {
-	got := sha256.Sum256(state.PeerCertificates[0].Raw)
-	if subtle.ConstantTimeCompare(got[:], want) == 1 {
-		return nil
-	}
-	return &tls.CertificateVerificationError{
-		UnverifiedCertificates: state.PeerCertificates,
-		Err:                    fmt.Errorf("the certificate's thumbprint is %s, not the pinned one", hex.EncodeToString(got[:])),
-	}
+	c.Transport = transport
 }
