@@ -46,7 +46,8 @@ type Config struct {
 	ServiceCIDR netip.Prefix
 
 	// SupervisorSim changes what the Supervisor is set up with: its ranges, its
-	// isolation, its switches. Kubernetes, NSX and VCenter are the lab's.
+	// isolation, its switches, its TK cluster APIs. Kubernetes, NSX and VCenter
+	// are the lab's, and so are the TK clusters unless TKG.Clusters is set.
 	SupervisorSim supervisorsim.Config
 
 	// NSX and VCenter are options of the simulators.

@@ -49,6 +49,9 @@ func (l *Lab) startSupervisorSim(ctx context.Context) error {
 	defer l.progress.Watch("start WCP and NCP on the Supervisor", nil)()
 	config := l.config.SupervisorSim
 	config.Kubernetes, config.NSX, config.VCenter = l.Supervisor.Config, l.NSX, l.VCenter
+	if config.TKG.Clusters == nil {
+		config.TKG.Clusters = provider{l}
+	}
 	sim, err := supervisorsim.Start(ctx, config)
 	if err != nil {
 		return fmt.Errorf("lab: start WCP and NCP on the Supervisor: %w", err)
