@@ -23,10 +23,14 @@ type ExportOption interface{ applyExport(*exportOptions) }
 // ImportOption changes what [Import], [PlanImport] and [Unimport] do.
 type ImportOption interface{ applyImport(*importOptions) }
 
-// Option is good for both directions.
+// RemoveOption changes what [AuditReport.Apply] does.
+type RemoveOption interface{ applyRemove(*removeOptions) }
+
+// Option is good for all of them.
 type Option interface {
 	ExportOption
 	ImportOption
+	RemoveOption
 }
 
 type commonOptions struct {
@@ -50,17 +54,25 @@ type importOptions struct {
 	source          string
 }
 
+type removeOptions struct {
+	commonOptions
+	mass bool
+}
+
 type (
 	option       func(*commonOptions)
 	exportOption func(*exportOptions)
 	importOption func(*importOptions)
+	removeOption func(*removeOptions)
 )
 
 func (f exportOption) applyExport(o *exportOptions) { f(o) }
 func (f importOption) applyImport(o *importOptions) { f(o) }
+func (f removeOption) applyRemove(o *removeOptions) { f(o) }
 
 func (o option) applyExport(e *exportOptions) { o(&e.commonOptions) }
 func (o option) applyImport(i *importOptions) { o(&i.commonOptions) }
+func (o option) applyRemove(r *removeOptions) { o(&r.commonOptions) }
 
 // WithDryRun stops after the plan: nothing is written and nothing waited for.
 // The result's Plan method returns what would be done.
@@ -145,6 +157,12 @@ func WithAdopt() ImportOption {
 // Nothing removes it again: others may use it by then.
 func WithCreateNamespace() ImportOption {
 	return importOption(func(o *importOptions) { o.createNamespace = true })
+}
+
+// WithMassDeletion lets [AuditReport.Apply] remove more than half of what
+// Viaduct owns in the audited clusters.
+func WithMassDeletion() RemoveOption {
+	return removeOption(func(o *removeOptions) { o.mass = true })
 }
 
 func (c *commonOptions) report(object ObjectRef, state string) {
