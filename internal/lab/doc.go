@@ -38,7 +38,9 @@
 // the Supervisor's API server. A vSphere Namespace that is made in vCenter gets
 // its Kubernetes namespace, its network in NSX and its port group; a Service of
 // type LoadBalancer gets virtual servers, pools and an address; a pod on the
-// Supervisor runs. What each of them simulates, simplifies and leaves out is in
+// Supervisor runs; a TanzuKubernetesCluster or Cluster object starts another
+// control plane, which the lab calls <namespace>.<name>, and gets its
+// kubeconfig. What each of them simulates, simplifies and leaves out is in
 // the documentation of its package.
 //
 // # Nothing is left behind
