@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/viaduct-sdk/viaduct"
@@ -297,75 +296,6 @@ func (n *networks) ensurePortGroup(ctx context.Context, net *network, s *subnet,
 	return nil
 }
 
-// remove takes everything away in NSX that belongs to the namespace or the
-// VirtualNetwork with this UID, and its port groups. Nothing is made for it any
-// more.
-func (n *networks) remove(ctx context.Context, uid string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.gone[uid] = true
-	for _, net := range n.byUID {
-		if err := n.removePortGroups(ctx, net, uid); err != nil {
-			return err
-		}
-	}
-	if err := n.removeObjects(uid); err != nil {
-		return err
-	}
-	for _, net := range n.byUID {
-		if !net.within(uid) {
-			continue
-		}
-		for _, s := range net.subnets {
-			n.free.release(s.prefix)
-		}
-		n.egress.release(net.uid)
-		delete(n.byUID, net.uid)
-	}
-	n.egress.release(uid)
-	return nil
-}
-
-func (n *networks) removePortGroups(ctx context.Context, net *network, uid string) error {
-	if n.cfg.VCenter == nil || !net.within(uid) {
-		return nil
-	}
-	for _, s := range net.subnets {
-		err := n.cfg.VCenter.RemoveSegmentPortGroup(ctx, s.logicalSwitch)
-		if err != nil && !errors.Is(err, viaduct.ErrNotFound) {
-			return fmt.Errorf("supervisorsim: port group of network %q: %w", net.name(), err)
-		}
-	}
-	return nil
-}
-
-// removeObjects removes the objects in the order in which NSX lets
-// them go: referrers first, children before their parents.
-func (n *networks) removeObjects(uid string) error {
-	order := []string{
-		policiesPath, groupsPath, virtualServersPath, poolsPath, lbServicesPath,
-		segmentsPath, tier1sPath, ipPoolPath(n.pool) + "/ip-allocations/",
-	}
-	for _, prefix := range order {
-		objects, err := n.m.list(prefix)
-		if err != nil {
-			return err
-		}
-		slices.SortStableFunc(objects, func(a, b owned) int {
-			return strings.Count(b.path, "/") - strings.Count(a.path, "/")
-		})
-		for _, o := range objects {
-			if !networkOfTags(o.tags).within(uid) {
-				continue
-			}
-			if err := n.m.nsx.Remove(o.path); err != nil {
-				return fmt.Errorf("supervisorsim: remove %s: %w", o.path, err)
-			}
-		}
-	}
-	return nil
-}
-
 // known returns the UIDs of the namespaces that have a network, without the
 // Supervisor's own.
 func (n *networks) known() []string {
@@ -379,36 +309,6 @@ func (n *networks) known() []string {
 	}
 	slices.Sort(uids)
 	return uids
-}
-
-// takePod returns the address that a pod holds, or gives it one of its
-// namespace's subnets; want is the address that the pod has already, if any.
-// It reports whether the network had to grow for it, so that ensure must follow.
-func (n *networks) takePod(uid, pod string, want netip.Addr) (addr netip.Addr, grew bool, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	net, err := n.get(uid)
-	if err != nil {
-		return netip.Addr{}, false, err
-	}
-	for {
-		for _, s := range net.subnets {
-			if want.IsValid() && !s.pods.contains(want) {
-				continue
-			}
-			addr, err := s.pods.take(pod, want)
-			if !errors.Is(err, errExhausted) {
-				return addr, grew, err
-			}
-		}
-		if want.IsValid() {
-			return want, grew, errOutside
-		}
-		if err := n.grow(net); err != nil {
-			return netip.Addr{}, grew, err
-		}
-		grew = true
-	}
 }
 
 // virtual returns the networks of VirtualNetworks.
@@ -435,15 +335,4 @@ func (n *networks) find(project, virtual string) string {
 		}
 	}
 	return ""
-}
-
-// releasePod gives the pod's address back.
-func (n *networks) releasePod(pod string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, net := range n.byUID {
-		for _, s := range net.subnets {
-			s.pods.release(pod)
-		}
-	}
 }
