@@ -51,7 +51,7 @@ func connectAs(t testing.TB, srv *vcentersim.Server, user, password string, opts
 // deadline bounds a test's wait.
 func deadline(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -125,7 +125,7 @@ func TestNamespaceBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := tc.as.Create(ctx, tc.spec)
+			err := tc.as.Create(deadline(t), tc.spec)
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) || !strings.Contains(err.Error(), tc.spec.Name) {
 				t.Errorf("got %v, want %v with %q", err, tc.want, tc.text)
 			}

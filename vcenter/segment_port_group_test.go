@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -222,39 +223,13 @@ func TestWatchAcrossSessionLoss(t *testing.T) {
 		t.Run("ends as "+string(end), func(t *testing.T) {
 			t.Parallel()
 			srv := start(t, vcentersim.WithWaitEnd(end))
-			// Requests of the watch alone: no keep-alive, one caller.
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
 			seen := make(chan string, total)
-			room := make(chan struct{}, 50) // how many are there at a time
-			go func() {
-				for i := range total {
-					room <- struct{}{}
-					if i == total/2 {
-						srv.ExpireSessions()
-					}
-					id := fmt.Sprintf("ls-%04d", i)
-					if err := srv.AddSegmentPortGroup(ctx, vcentersim.SegmentPortGroup{Name: id, SegmentPath: "/infra/segments/" + id, LogicalSwitchUUID: id}); err != nil {
-						t.Error(err)
-					}
-				}
-			}()
-			go func() {
-				for i := range total {
-					id := <-seen
-					if i == total/4 || i == 3*total/4 {
-						srv.ExpireSessions()
-					}
-					if err := srv.RemoveSegmentPortGroup(ctx, id); err != nil {
-						t.Error(err)
-					}
-					<-room
-				}
-			}()
 			r := newReplay()
-			for e, err := range connect(t, srv).SegmentPortGroups().Watch(ctx) {
+			stop := churn(t, srv, total, seen)
+			for e, err := range connect(t, srv).SegmentPortGroups().Watch(t.Context()) {
 				if err != nil {
-					t.Fatal(err)
+					t.Error(err)
+					break
 				}
 				r.take(t, e)
 				if e.Kind == vcenter.SegmentAdded {
@@ -264,6 +239,7 @@ func TestWatchAcrossSessionLoss(t *testing.T) {
 					break
 				}
 			}
+			stop()
 			for _, counts := range []map[string]int{r.added, r.removed} {
 				if len(counts) != total || slices.Max(slices.Collect(maps.Values(counts))) != 1 {
 					t.Errorf("%d of %d were reported, at most %d times", len(counts), total, slices.Max(slices.Collect(maps.Values(counts))))
@@ -277,6 +253,49 @@ func TestWatchAcrossSessionLoss(t *testing.T) {
 			}
 		})
 	}
+}
+
+// churn adds port groups, at most 50 at a time, removes those that were seen,
+// and ends all sessions three times meanwhile, until it is stopped.
+func churn(t *testing.T, srv *vcentersim.Server, total int, seen <-chan string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	room := make(chan struct{}, 50)
+	var work sync.WaitGroup
+	work.Go(func() {
+		for i := range total {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			if i == total/2 {
+				srv.ExpireSessions()
+			}
+			id := fmt.Sprintf("ls-%04d", i)
+			if err := srv.AddSegmentPortGroup(t.Context(), vcentersim.SegmentPortGroup{Name: id, SegmentPath: "/infra/segments/" + id, LogicalSwitchUUID: id}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	work.Go(func() {
+		for i := range total {
+			var id string
+			select {
+			case id = <-seen:
+			case <-ctx.Done():
+				return
+			}
+			if i == total/4 || i == 3*total/4 {
+				srv.ExpireSessions()
+			}
+			if err := srv.RemoveSegmentPortGroup(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+			<-room
+		}
+	})
+	return func() { cancel(); work.Wait() }
 }
 
 // TestWatchCatchesUp changes things while the watch has no session.

@@ -73,27 +73,34 @@ const closeTimeout = 10 * time.Second
 func (s SegmentPortGroups) Watch(ctx context.Context) iter.Seq2[SegmentEvent, error] {
 	return func(yield func(SegmentEvent, error) bool) {
 		w := &segmentWatch{c: s.c, known: map[types.ManagedObjectReference]SegmentPortGroup{}}
-		var failed time.Time
-		for {
+		for vain := 0; ; vain++ {
+			w.looked = false
+			began := time.Now()
 			more, err := w.session(ctx, s, yield)
 			if !more {
 				return
 			}
-			if !resumable(err) {
+			if w.looked {
+				vain = 0
+			}
+			if !resumable(err) || vain == maxVain {
 				yield(SegmentEvent{}, err)
 				return
 			}
-			if time.Since(failed) < resumePause && !sleep(ctx, resumePause) {
+			if rest := resumePause - time.Since(began); rest > 0 && !sleep(ctx, rest) {
 				yield(SegmentEvent{}, fmt.Errorf("vcenter: watch segment port groups: %w", context.Cause(ctx)))
 				return
 			}
-			failed = time.Now()
 		}
 	}
 }
 
-// resumePause is waited for when a watch that was just resumed is lost again.
-const resumePause = time.Second
+// A watch that is lost is resumed not sooner than resumePause after it began,
+// and given up when it was lost maxVain times in a row before it saw anything.
+const (
+	maxVain     = 5
+	resumePause = time.Second
+)
 
 // sleep reports whether ctx lasted so long.
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -112,6 +119,7 @@ type segmentWatch struct {
 	c      *Client
 	known  map[types.ManagedObjectReference]SegmentPortGroup // as reported
 	synced bool
+	looked bool // the current session answered a wait
 }
 
 // lost is a wait that was lost on its way, together with what it would have
@@ -124,7 +132,7 @@ func (l lost) Unwrap() error { return l.error }
 // server is gone, with the session or otherwise, while the server may answer.
 func resumable(err error) bool {
 	switch faultOf(err) {
-	case faultObjectNotFound, faultVersion, faultCanceled:
+	case faultObjectNotFound, faultVersion, faultCanceled, faultNotAuthenticated:
 		return true
 	default:
 		var l lost
@@ -151,6 +159,7 @@ func (w *segmentWatch) session(ctx context.Context, s SegmentPortGroups, yield f
 		if err != nil {
 			return true, err
 		}
+		w.looked = true
 		var touched []types.ManagedObjectReference
 		truncated := false
 		if set != nil {

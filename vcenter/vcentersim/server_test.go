@@ -128,7 +128,7 @@ func vimClient(t testing.TB, srv *vcentersim.Server) *vim25.Client {
 // eventually polls until check is true.
 func eventually(t testing.TB, what string, check func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !check() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timeout: %s", what)
