@@ -348,3 +348,51 @@ func TestVersionGates(t *testing.T) {
 		t.Errorf("%d requests were sent", n)
 	}
 }
+
+// stuck is a NamespaceController that can't delete.
+type stuck struct{}
+
+func (stuck) CreateNamespace(context.Context, string) error { return nil }
+
+func (stuck) DeleteNamespace(context.Context, string) error {
+	return errors.New("a pod does not terminate")
+}
+
+func TestWaitGoneTellsWhyNot(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	namespaces := connect(t, start(t, vcentersim.WithNamespaceController(stuck{}))).Namespaces()
+	none := vcenter.WaitOptions[vcenter.Namespace]{}
+	if err := namespaces.Create(ctx, vcenter.NamespaceSpec{Name: "ns", Cluster: vcentersim.SupervisorCluster}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := namespaces.Wait(ctx, "ns", none); err != nil {
+		t.Fatal(err)
+	}
+	if err := namespaces.Delete(ctx, "ns"); err != nil {
+		t.Fatal(err)
+	}
+	var state *vcenter.StateError
+	err := namespaces.WaitGone(ctx, "ns", none)
+	if !errors.As(err, &state) || !strings.Contains(err.Error(), "a pod does not terminate") {
+		t.Errorf("got %v", err)
+	}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	err = namespaces.WaitGone(short, "ns", vcenter.WaitOptions[vcenter.Namespace]{TolerateError: true})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("when ERROR is tolerated: got %v", err)
+	}
+}
+
+func TestAllYieldsOneError(t *testing.T) {
+	t.Parallel()
+	srv := start(t, vcentersim.WithUser(vcentersim.User{Name: "dev@vsphere.local", Password: "x", Role: vcentersim.RoleDeveloper}))
+	var errs []error
+	for _, err := range connectAs(t, srv, "dev@vsphere.local", "x").Namespaces().All(deadline(t)) {
+		errs = append(errs, err)
+	}
+	if len(errs) != 1 || !errors.Is(errs[0], viaduct.ErrForbidden) {
+		t.Errorf("got %v", errs)
+	}
+}

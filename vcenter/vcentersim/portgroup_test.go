@@ -6,6 +6,7 @@ package vcentersim_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,4 +145,26 @@ func TestWaitEndsWithItsSession(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWaitEndsWithItsClient proves that a client that hangs up leaves no wait
+// behind.
+func TestWaitEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	c := vimClient(t, srv)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		filter := new(property.WaitFilter).Add(c.ServiceContent.RootFolder, "Folder", []string{"name"})
+		ended <- property.WaitForUpdates(ctx, property.DefaultCollector(c), filter, func([]types.ObjectUpdate) bool { return false })
+	}()
+	waiting := func() bool {
+		return slices.ContainsFunc(srv.Requests(), func(r vcentersim.Request) bool { return r.Route == "/sdk#WaitForUpdatesEx" && r.Status == 0 })
+	}
+	eventually(t, "the wait runs", waiting)
+	cancel()
+	<-ended
+	eventually(t, "no wait is left", func() bool { return !waiting() })
 }

@@ -322,3 +322,19 @@ func TestListenTLS(t *testing.T) {
 		t.Error("a second listener: want an error")
 	}
 }
+
+// TestSetReplacesAndUpdateDoesNot tells PUT from PATCH.
+func TestSetReplacesAndUpdateDoesNot(t *testing.T) {
+	t.Parallel()
+	a := admin(t, start(t))
+	a.do(http.MethodPost, instances, map[string]any{"cluster": vcentersim.SupervisorCluster, "namespace": "ns", "description": "old"})
+	description := func() string { _, ns := a.do(http.MethodGet, instances+"/ns", nil); return field(ns, "description") }
+	for _, step := range []struct{ method, want string }{{http.MethodPatch, "old"}, {http.MethodPut, ""}} {
+		if status, answer := a.do(step.method, instances+"/ns", map[string]any{}); status != http.StatusNoContent {
+			t.Fatal(status, answer)
+		}
+		if got := description(); got != step.want {
+			t.Errorf("after %s: got %q, want %q", step.method, got, step.want)
+		}
+	}
+}
