@@ -15,7 +15,8 @@ help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Run the main job on the lab: five data services, from the Supervisor to a TK cluster
+demo: lab ## Run the main job on the lab: five data services, from the Supervisor to a TK cluster
+	@echo "Compiling the example (a minute or two the first time)."
 	@cd examples && go run ./acme-fitness
 
 .PHONY: lab
