@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,7 +27,7 @@ type Fault struct {
 	Body   string
 }
 
-// Request is a request that was served.
+// Request is a request to /wcp/* that was served.
 type Request struct {
 	Method, Path string
 	Status       int
@@ -50,8 +51,8 @@ func (w *WCP) Inject(f Fault) {
 	w.journal.faults = append(w.journal.faults, f)
 }
 
-// Requests returns the requests that were served so far, in the order in which
-// they ended.
+// Requests returns the requests to /wcp/* that were served so far, in the order
+// in which they ended.
 func (w *WCP) Requests() []Request {
 	w.journal.mu.Lock()
 	defer w.journal.mu.Unlock()
@@ -67,6 +68,9 @@ func (w *WCP) Unsimulated() []string {
 }
 
 func (j *journal) record(r *http.Request, status int) {
+	if !strings.HasPrefix(r.URL.Path, "/wcp/") {
+		return
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.requests = append(j.requests, Request{Method: r.Method, Path: r.URL.Path, Status: status})

@@ -324,6 +324,20 @@ func (n *networks) virtual() []networkID {
 	return all
 }
 
+// named returns the UIDs of the networks of VirtualNetworks of that name, of
+// those that are gone among them.
+func (n *networks) named(namespace, virtual string) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var uids []string
+	for uid, net := range n.byUID {
+		if net.namespace == namespace && net.virtual == virtual {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
 // find returns the UID of the VirtualNetwork of that name in a namespace, ""
 // when it has no network.
 func (n *networks) find(project, virtual string) string {

@@ -50,6 +50,9 @@ func (t *tkg) ensureNetwork(ctx context.Context, r *request) (string, error) {
 		return "", fmt.Errorf("virtual network: %w", err)
 	}
 	uid := string(vnet.GetUID())
+	if err := t.removeNetworks(ctx, r.name, uid); err != nil {
+		return "", err
+	}
 	annotations, err := t.nets.ensure(ctx, networkID{uid: uid, project: project, namespace: r.name.Namespace, virtual: name})
 	if err != nil {
 		return "", err
@@ -87,18 +90,25 @@ func mapCovers(have, want map[string]string) bool {
 
 // removeNetwork takes the VirtualNetwork of a TK cluster away.
 func (t *tkg) removeNetwork(ctx context.Context, name types.NamespacedName) error {
+	if err := t.removeNetworks(ctx, name, ""); err != nil {
+		return err
+	}
 	client := t.dynamic.Resource(virtualNetworkKind().stored()).Namespace(name.Namespace)
-	vnet, err := client.Get(ctx, virtualNetworkName(name.Name), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	return ignoreGone(client.Delete(ctx, virtualNetworkName(name.Name), metav1.DeleteOptions{}))
+}
+
+// removeNetworks removes what NSX holds of the VirtualNetworks that a TK cluster
+// had, except for the one with this UID.
+func (t *tkg) removeNetworks(ctx context.Context, name types.NamespacedName, except string) error {
+	for _, uid := range t.nets.named(name.Namespace, virtualNetworkName(name.Name)) {
+		if uid == except {
+			continue
+		}
+		if err := t.nets.remove(ctx, uid); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if err := t.nets.remove(ctx, string(vnet.GetUID())); err != nil {
-		return err
-	}
-	return ignoreGone(client.Delete(ctx, vnet.GetName(), metav1.DeleteOptions{}))
+	return nil
 }
 
 // nodeNames are the names of a TK cluster's nodes, always the same for the same

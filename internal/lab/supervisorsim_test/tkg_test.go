@@ -224,6 +224,34 @@ func TestTKClusterBothAPIs(t *testing.T) {
 	})
 }
 
+// TestNamespaceWithTKCluster deletes a namespace with a TK cluster in it, one of
+// whose network objects somebody deleted by hand.
+func TestNamespaceWithTKCluster(t *testing.T) {
+	t.Parallel()
+	w, client, provider := tkWorld(t)
+	before := w.nsx.Paths("/infra")
+	w.namespace("acme-app")
+	u, gvr := newCluster("run.tanzu.vmware.com/v1alpha3", "acme-app", "acme-fitness")
+	tkcs := client.Resource(gvr).Namespace("acme-app")
+	if _, err := tkcs.Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.condition(tkcs, "acme-fitness", "Ready", "True")
+	vnets := client.Resource(resourceOf("vmware.com/v1alpha1", "virtualnetworks")).Namespace("acme-app")
+	if err := vnets.Delete(t.Context(), "acme-fitness-vnet", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sim.DeleteNamespace(t.Context(), "acme-app"); err != nil {
+		t.Fatal(err)
+	}
+	if n := provider.count(); n > 0 {
+		t.Errorf("%d API servers run", n)
+	}
+	if left := newPaths(before, w.nsx.Paths("/infra")); left != "" {
+		t.Errorf("left in NSX:\n%s", left)
+	}
+}
+
 // TestKubeconfigRotation replaces and revokes the client certificate, and logs
 // in as a guest beside it.
 func TestKubeconfigRotation(t *testing.T) {
