@@ -30,7 +30,10 @@ type backend struct{}
 func (backend) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Query().Get("watch") == "" {
 		rec := httptest.NewRecorder()
-		body, _ := io.ReadAll(req.Body)
+		var body []byte
+		if req.Body != nil {
+			body, _ = io.ReadAll(req.Body)
+		}
 		fmt.Fprintf(rec, "%s %s", req.Header.Get("Impersonate-User"), body)
 		return rec.Result(), nil
 	}
@@ -79,6 +82,12 @@ func get(ctx context.Context, client *http.Client, url, body string) (string, er
 	return string(text), err
 }
 
+// slow makes logins take a second, so that all who need one want it before the
+// first one has it.
+func slow(sim *supervisorsim.WCP) {
+	sim.Inject(supervisorsim.Fault{Path: "/wcp/login", Delay: time.Second})
+}
+
 // storm sends 64 requests at once, each of which must succeed.
 func storm(t *testing.T, client *http.Client, url string) {
 	t.Helper()
@@ -101,6 +110,7 @@ func TestTokenIsRenewedAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim, l, client := newAPI(t)
+		slow(sim)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, sim.URL()+"/api/v1/pods?watch=1", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -142,6 +152,7 @@ func TestTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim, _, client := newAPI(t)
+		slow(sim)
 		storm(t, client, sim.URL()+"/api")
 		sim.ExpireTokens()
 		storm(t, client, sim.URL()+"/api")
@@ -192,6 +203,7 @@ func TestCallerMayLeave(t *testing.T) {
 		synctest.Wait()
 		cancel(leaving)
 		wg.Wait()
+		synctest.Wait()
 		if n := logins(sim); n != 1 {
 			t.Errorf("%d logins", n)
 		}
