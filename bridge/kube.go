@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -249,7 +250,7 @@ func kubeError(err error) error {
 	if !errors.As(err, &status) {
 		return &statusError{viaduct.ErrUnavailable, err}
 	}
-	if uidMismatch(status.Status()) {
+	if uidMismatch(status.Status()) || status.Status().Code == http.StatusPreconditionFailed {
 		return &statusError{viaduct.ErrConflict, err}
 	}
 	if sentinel, ok := sentinels()[status.Status().Reason]; ok {
