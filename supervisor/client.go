@@ -52,7 +52,8 @@ func NewClient(config *kuberest.Config) (*Client, error) {
 	return NewClientFor(kube, dyn), nil
 }
 
-// NewClientFor returns a client that works through those of the caller.
+// NewClientFor returns a client that works through those of the caller. dynamic
+// may be nil where no VirtualMachineServices are read.
 func NewClientFor(kube kubernetes.Interface, dynamic dynamic.Interface) *Client {
 	return &Client{kube: kube, dynamic: dynamic}
 }

@@ -161,6 +161,9 @@ func (v VirtualMachineServices) listing() listing[VirtualMachineService] {
 
 // vmServices returns the resource in the version that the server prefers.
 func (c *Client) vmServices(ctx context.Context, op string) (schema.GroupVersionResource, error) {
+	if c.dynamic == nil {
+		return schema.GroupVersionResource{}, &Error{Op: op, Message: "the client was made without a dynamic client", kind: viaduct.ErrUnsupported}
+	}
 	var group metav1.APIGroup
 	err := c.kube.Discovery().RESTClient().Get().AbsPath("/apis/" + vmOperatorGroup).Do(ctx).Into(&group)
 	if apierrors.IsNotFound(err) {

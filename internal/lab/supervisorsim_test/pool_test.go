@@ -135,3 +135,43 @@ func TestOlderNCP(t *testing.T) {
 		t.Errorf("addresses %v and annotation %q, want the internal one second and annotated", addresses, svc.Annotations["ncp/internal_ip_for_policy"])
 	}
 }
+
+// TestSwitches turns on what is off by default.
+func TestSwitches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lab.Config{}, func(c *supervisorsim.Config) {
+		c.IngressCIDR = netip.MustParsePrefix("192.168.30.64/30")
+		c.Switches = supervisorsim.Switches{RemoveNotReady: true, StickyErrors: true, NoInternalAddress: true}
+	})
+	w.namespace("acme-data")
+	first := w.service("acme-data", "first")
+	w.vip("acme-data", "first")
+	if svc := w.getService(t.Context(), "acme-data", "first"); svc.Annotations["ncp/internal_ip_for_policy"] != "" {
+		t.Error("the internal address is written although it should not be")
+	}
+	w.pod("acme-data", "redis-0", map[string]string{supervisorsim.AnnotationHold: supervisorsim.HoldNotReady})
+	w.pod("acme-data", "redis-1", nil)
+	w.eventually("both pods run", func(ctx context.Context) string {
+		pods, err := w.kube.CoreV1().Pods("acme-data").List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
+		if err != nil || len(pods.Items) != 2 {
+			return fmt.Sprintf("%d run, %v", len(pods.Items), err)
+		}
+		return ""
+	})
+	ready, err := w.kube.CoreV1().Pods("acme-data").Get(t.Context(), "redis-1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.members(first, ready.Status.PodIP+":6379")
+
+	w.service("acme-data", "second")
+	w.vip("acme-data", "second")
+	w.service("acme-data", "late")
+	w.errorOf("acme-data", "late", "IP_POOL_EXHAUSTED")
+	if err := w.kube.CoreV1().Services("acme-data").Delete(t.Context(), "first", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.service("acme-data", "new")
+	w.vip("acme-data", "new")
+	w.errorOf("acme-data", "late", "IP_POOL_EXHAUSTED")
+}
