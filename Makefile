@@ -48,6 +48,10 @@ bench-nsx: ## Measure lists of nsx against VMware's SDK and the standard library
 	@go test -run '^$$' -bench . -benchtime 5x ./nsx/nsxbench
 	@go test -run '^$$' -bench Evaluate ./nsx/firewall
 
+.PHONY: bench-bridge
+bench-bridge: lab ## Measure 1,000 imports on real API servers against client-go alone
+	@cd internal/lab && go test -run '^$$' -bench Imports -benchtime 3x ./e2e
+
 .PHONY: golden
 golden: ## Rewrite the golden files of the plans
 	@go test ./bridge -update

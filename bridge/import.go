@@ -56,7 +56,12 @@ func (i *Imported) Plan() Plan { return i.plan }
 // when it is the import of another service. In all these cases nothing was
 // written.
 func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) (*Imported, error) {
-	o := newImportOptions(opts)
+	return c.importFrom(ctx, c, e, newImportOptions(opts))
+}
+
+// importFrom is Import with its first observation from elsewhere. A conflict is
+// observed at the API server.
+func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *importOptions) (*Imported, error) {
 	if e == nil {
 		return nil, fmt.Errorf("bridge: import into cluster %s: no exported document: %w", c.name, viaduct.ErrInvalid)
 	}
@@ -71,9 +76,10 @@ func Import(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOption) 
 	var observed importObserved
 	w, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		var err error
-		if observed, err = c.observeImport(ctx, target); err != nil {
+		if observed, err = c.observeImport(ctx, from, target); err != nil {
 			return Plan{}, err
 		}
+		from = c
 		if err := c.observeMore(ctx, &observed, e, o); err != nil {
 			return Plan{}, err
 		}
@@ -137,7 +143,7 @@ func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 	o := newImportOptions(opts)
 	var first Plan
 	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
-		observed, err := c.observeImport(ctx, service)
+		observed, err := c.observeImport(ctx, c, service)
 		if err != nil {
 			return Plan{}, err
 		}

@@ -30,14 +30,22 @@ type importObserved struct {
 	original types.UID
 }
 
-func (c *Cluster) observeImport(ctx context.Context, target types.NamespacedName) (importObserved, error) {
+// reader is where an observation comes from: the API server itself, or lists of
+// whole namespaces.
+type reader interface {
+	getService(ctx context.Context, name types.NamespacedName) (service, error)
+	listBackends(ctx context.Context, of types.NamespacedName, api endpointsAPI) ([]object, error)
+	namespaceMissing(ctx context.Context, name string) (bool, error)
+}
+
+func (c *Cluster) observeImport(ctx context.Context, from reader, target types.NamespacedName) (importObserved, error) {
 	var o importObserved
 	var err error
-	if o.service, err = c.getService(ctx, target); err != nil {
+	if o.service, err = from.getService(ctx, target); err != nil {
 		return o, err
 	}
 	if o.service.live == nil {
-		if o.namespaceMissing, err = c.namespaceMissing(ctx, target.Namespace); err != nil {
+		if o.namespaceMissing, err = from.namespaceMissing(ctx, target.Namespace); err != nil {
 			return o, err
 		}
 	}
@@ -47,7 +55,7 @@ func (c *Cluster) observeImport(ctx context.Context, target types.NamespacedName
 	if o.namespaceMissing {
 		return o, nil
 	}
-	if o.backends, err = c.listBackends(ctx, target, o.api); err != nil {
+	if o.backends, err = from.listBackends(ctx, target, o.api); err != nil {
 		return o, err
 	}
 	return o, nil

@@ -103,11 +103,11 @@ func (c *Cluster) listBackends(ctx context.Context, of types.NamespacedName, api
 	}
 	found := make([]object, 0, len(list.Items))
 	for i := range list.Items {
-		s, err := sliceOf(&list.Items[i])
+		b, err := backendOf(&list.Items[i])
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, s)
+		found = append(found, b)
 	}
 	return found, nil
 }

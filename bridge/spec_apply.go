@@ -77,19 +77,42 @@ func Apply(ctx context.Context, spec Spec, clusters []*Cluster, opts ...ApplyOpt
 	if err := spec.validate(byName); err != nil {
 		return nil, err
 	}
-	a := &applier{clusters: byName, opts: opts, slots: make(map[string]chan struct{}, len(clusters))}
-	for name := range byName {
-		a.slots[name] = make(chan struct{}, perCluster)
-	}
+	a := newApplier(byName, opts)
 	a.serializeProgress()
 	for _, s := range spec.Services {
 		a.work.Go(func() { a.find(ctx, s) })
 	}
-	a.work.Wait()
-	slices.SortStableFunc(a.report.Items, func(x, y ReportItem) int {
-		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.Service.String(), y.Service.String()), cmp.Compare(x.Into, y.Into))
-	})
-	return &a.report, nil
+	return a.finish(), nil
+}
+
+// ImportAll imports many documents into one cluster, as [Import] does each, but
+// observes all of them with a few lists for each namespace: importing a
+// thousand again takes no more requests than importing ten. What fails is
+// reported with its item; the report has an item for each document, sorted by
+// source.
+//
+// The error matches [viaduct.ErrInvalid] when a document is nil; nothing was
+// done then. Errors of items are in the report.
+func ImportAll(ctx context.Context, c *Cluster, documents []*Exported, opts ...ImportOption) (*Report, error) {
+	if slices.Contains(documents, nil) {
+		return nil, fmt.Errorf("bridge: import into cluster %s: a document is nil: %w", c.name, viaduct.ErrInvalid)
+	}
+	a := newApplier(map[string]*Cluster{c.name: c}, nil)
+	o := newImportOptions(opts)
+	if report := o.progress; report != nil {
+		o.progress = serialized(report)
+	}
+	for _, e := range documents {
+		a.work.Go(func() {
+			item := ReportItem{
+				Service: types.NamespacedName{Namespace: e.Source.Namespace, Name: e.Source.Name},
+				From:    e.Source.Cluster, Into: c.name,
+			}
+			a.doImport(ctx, &item, e, o)
+			a.add(item)
+		})
+	}
+	return a.finish(), nil
 }
 
 // applier carries out one spec.
@@ -97,10 +120,33 @@ type applier struct {
 	clusters map[string]*Cluster
 	opts     []ApplyOption
 	slots    map[string]chan struct{}
+	listings map[string]*listing
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
 	report Report
+}
+
+func newApplier(clusters map[string]*Cluster, opts []ApplyOption) *applier {
+	a := &applier{
+		clusters: clusters, opts: opts,
+		slots:    make(map[string]chan struct{}, len(clusters)),
+		listings: make(map[string]*listing, len(clusters)),
+	}
+	for name, c := range clusters {
+		a.slots[name] = make(chan struct{}, perCluster)
+		a.listings[name] = newListing(c)
+	}
+	return a
+}
+
+// finish waits for all work and returns the report.
+func (a *applier) finish() *Report {
+	a.work.Wait()
+	slices.SortStableFunc(a.report.Items, func(x, y ReportItem) int {
+		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.Service.String(), y.Service.String()), cmp.Compare(x.Into, y.Into))
+	})
+	return &a.report
 }
 
 // serializeProgress makes the caller's progress function be called by one
@@ -113,12 +159,16 @@ func (a *applier) serializeProgress() {
 	if o.progress == nil {
 		return
 	}
+	a.opts = append(slices.Clone(a.opts), WithProgress(serialized(o.progress)))
+}
+
+func serialized(report func(Progress)) func(Progress) {
 	var mu sync.Mutex
-	a.opts = append(slices.Clone(a.opts), WithProgress(func(p Progress) {
+	return func(p Progress) {
 		mu.Lock()
 		defer mu.Unlock()
-		o.progress(p)
-	}))
+		report(p)
+	}
 }
 
 // find resolves a selector and starts the work on each Service.
@@ -183,13 +233,18 @@ func (a *applier) importInto(ctx context.Context, s ServiceSpec, into string, na
 	for _, o := range a.opts {
 		opts = append(opts, o)
 	}
-	a.in(ctx, into, func() {
+	a.doImport(ctx, &item, e, newImportOptions(opts))
+	a.add(item)
+}
+
+// doImport imports when the cluster has a slot free.
+func (a *applier) doImport(ctx context.Context, item *ReportItem, e *Exported, o *importOptions) {
+	a.in(ctx, item.Into, func() {
 		var imported *Imported
-		if imported, item.Err = Import(ctx, a.clusters[into], e, opts...); item.Err == nil {
+		if imported, item.Err = a.clusters[item.Into].importFrom(ctx, a.listings[item.Into], e, o); item.Err == nil {
 			item.Plan = imported.Plan()
 		}
 	})
-	a.add(item)
 }
 
 // in calls f when the cluster has a slot free.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -323,11 +324,14 @@ func viaductNotOwned(name types.NamespacedName) error {
 // racer acts before the first write.
 type racer struct {
 	act  func()
+	mu   sync.Mutex
 	done bool
 }
 
 func (r *racer) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if req.Method != http.MethodGet && !r.done {
 			r.done = true
 			r.act()

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/viaduct-sdk/viaduct"
@@ -124,4 +125,44 @@ func TestApplySpec(t *testing.T) {
 		all = append(all, fmt.Sprintf("data-%02d", i))
 	}
 	takeBack(t, ns, all)
+}
+
+// TestImportAll imports many documents. One name is a user's already, another
+// becomes one after the bridge has listed the namespace.
+func TestImportAll(t *testing.T) {
+	t.Parallel()
+	const ns, count = "acme-all", 40
+	ctx := testContext(t)
+	namespace(t, ns)
+	mine := func(name string) {
+		_, err := tkCluster(t).CoreV1().Services(ns).Create(ctx, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	documents := manyDocuments(ns, count)
+	mine("db-0007")
+	race := &racer{act: func() { mine("db-0008") }}
+	for round, c := range []*bridge.Cluster{importer(t, race.wrap), importer(t, nil)} {
+		report, err := bridge.ImportAll(ctx, c, documents)
+		if err != nil || len(report.Items) != count {
+			t.Fatalf("got %d items, %v; want %d", len(report.Items), err, count)
+		}
+		for _, item := range report.Items {
+			foreign := item.Service.Name == "db-0007" || item.Service.Name == "db-0008"
+			switch {
+			case foreign && !errors.Is(item.Err, viaduct.ErrNotOwned):
+				t.Errorf("%s: got %v, want an error that matches ErrNotOwned", item.Service, item.Err)
+			case !foreign && item.Err != nil:
+				t.Errorf("%s: %v", item.Service, item.Err)
+			case round > 0 && !item.Plan.Empty():
+				t.Errorf("%s, again: got\n%s", item.Service, item.Plan)
+			}
+		}
+	}
+	if _, err := bridge.ImportAll(ctx, importer(t, nil), []*bridge.Exported{nil}); !errors.Is(err, viaduct.ErrInvalid) {
+		t.Errorf("a nil document: got %v, want an error that matches ErrInvalid", err)
+	}
 }
