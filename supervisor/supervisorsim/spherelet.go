@@ -21,7 +21,7 @@ import (
 
 // AnnotationHold on a pod keeps it from running or from being ready, for as
 // long as it is there.
-const AnnotationHold = "supervisorsim.viaduct.dev/hold"
+const AnnotationHold = "supervisorsim.viaduct-sdk.github.io/hold"
 
 // The values of [AnnotationHold].
 const (
