@@ -33,7 +33,7 @@ cover: lab ## Print the statement coverage of each package of the library
 
 .PHONY: lint
 lint: ## Run golangci-lint in all modules
-	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(GOLANGCI) run ./...); done
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(GOLANGCI) run --allow-parallel-runners ./...); done
 
 .PHONY: fmt
 fmt: ## Format all modules
