@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // choose puts the current context together and refuses it when something is
@@ -39,7 +41,7 @@ func (p *parser) choose(root node) (*Kubeconfig, error) {
 	k := cluster.Kubeconfig
 	k.Cluster, k.User, k.Context, k.Namespace = cluster.name, user.name, context.name, context.Namespace
 	k.ClientCertificate, k.ClientKey, k.Token = user.ClientCertificate, user.ClientKey, user.Token
-	k.owner = cluster.name
+	k.owner = types.NamespacedName{Name: cluster.name}.String() // of no namespace that is known
 	r := user.risky
 	c := cluster.risky
 	r.caFile, r.insecure, r.plainHTTP, r.proxy = c.caFile, c.insecure, c.plainHTTP, c.proxy
