@@ -125,7 +125,8 @@ func TraceExporter(c *Cluster) TraceOption {
 // exporting cluster. Nothing is written.
 //
 // Without it, [WithNSX] of the exporting cluster tells of virtual servers and
-// pool members; the rest stays unknown.
+// pool members; the rest stays unknown. So it does where NCP writes the older
+// Manager API, as TKGI's did.
 func TraceNSX(source firewall.Source) TraceOption {
 	return func(o *traceOptions) { o.nsx = source }
 }

@@ -114,8 +114,9 @@ type nsxFacts struct {
 	given bool
 	err   error
 	// detailed is true when NSX itself was asked, so that more is known than
-	// virtual servers and the status of members.
+	// virtual servers and the status of members. Otherwise lacking says why.
 	detailed bool
+	lacking  string
 	// owned are the paths of the virtual servers of the exporting Service; nil
 	// when it is not known which they are.
 	owned map[string]bool

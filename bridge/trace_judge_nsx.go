@@ -18,6 +18,7 @@ import (
 
 const (
 	whyNoNSX   = "NSX was not given (TraceNSX)"
+	whyManaged = "the load balancers of this cluster are objects of the Manager API, which is not asked for this"
 	whyNoVS    = "no virtual server leads here"
 	waitForNSX = "wait, and see the alarms of NSX if that does not help"
 )
@@ -129,7 +130,7 @@ func (n nsxFacts) judgeBalancer(s tracedServer) Hop {
 	what := "load balancer " + s.balancer
 	switch {
 	case !n.detailed:
-		return unknown(HopLoadBalancer, whyNoNSX)
+		return unknown(HopLoadBalancer, n.lacking)
 	case !looked:
 		return skipped(HopLoadBalancer, "the virtual server is attached to none")
 	case b.absent:
@@ -165,7 +166,7 @@ func (n nsxFacts) judgeGateway(s tracedServer) Hop {
 	what := "tier-1 gateway " + b.gateway
 	switch {
 	case !n.detailed:
-		return unknown(HopTier1, whyNoNSX)
+		return unknown(HopTier1, n.lacking)
 	case b.err != nil && !b.absent:
 		return unknown(HopTier1, "which gateway the load balancer is attached to could not be read")
 	case !looked || b.absent:
@@ -206,6 +207,9 @@ func (p pathFacts) judgePool(s tracedServer) Hop {
 	if len(pool.members) == 0 {
 		cause, remedy := p.whyNoMembers()
 		return broken(HopPool, what+" has no members"+cause, remedy)
+	}
+	if len(pool.members) == 1 {
+		return okay(HopPool, what+" has one member")
 	}
 	return okay(HopPool, fmt.Sprintf("%s has %d members", what, len(pool.members)))
 }

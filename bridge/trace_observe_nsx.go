@@ -25,7 +25,7 @@ func (c *Cluster) observeOwned(ctx context.Context, s service) nsxFacts {
 	}
 	ctx, cancel := share(ctx)
 	defer cancel()
-	f := nsxFacts{given: true, pools: map[string]tracedPool{}}
+	f := nsxFacts{given: true, lacking: whyNoNSX, pools: map[string]tracedPool{}}
 	servers, err := c.virtualServers(ctx, key(s.live), s.UID)
 	if err != nil {
 		f.err = err
@@ -57,6 +57,11 @@ type traceReader struct{ firewall.Source }
 // firewall on the way. What the exporting cluster's own client told of the
 // virtual servers is kept if it tells whose they are.
 func observeNSX(ctx context.Context, r traceReader, p *pathFacts) {
+	if p.nsx.managed() {
+		p.nsx.lacking = whyManaged
+		p.firewall.err = errors.New(whyManaged)
+		return
+	}
 	ctx, cancel := share(ctx)
 	defer cancel()
 	n := nsxFacts{
@@ -73,6 +78,12 @@ func observeNSX(ctx context.Context, r traceReader, p *pathFacts) {
 	if n.err == nil {
 		r.firewall(ctx, p)
 	}
+}
+
+// managed reports whether the virtual servers are objects of the Manager API,
+// of which the Policy API knows nothing.
+func (n nsxFacts) managed() bool {
+	return slices.ContainsFunc(n.servers, func(s tracedServer) bool { return !strings.HasPrefix(s.path, "/infra/") })
 }
 
 // servers lists the virtual servers on the addresses, and those that are owned.

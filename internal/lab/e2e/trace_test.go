@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/nsx"
+	"github.com/viaduct-sdk/viaduct/nsx/manager"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
@@ -130,6 +132,62 @@ func checkWithLess(t *testing.T, s *scene) {
 		}
 		if diff := cmp.Diff(tc.unknown, unknown); diff != "" {
 			t.Errorf("%s: unknown hops (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestTraceTKGI traces into a cluster whose NCP writes the Manager API. What the
+// Policy API does not know is not missing.
+func TestTraceTKGI(t *testing.T) {
+	t.Parallel()
+	const ns, vip = "acme-trace-tkgi", "198.51.100.8"
+	name := types.NamespacedName{Namespace: ns, Name: "order-postgres"}
+	ctx := testContext(t)
+	namespace(t, ns)
+	kube := tkCluster(t).CoreV1()
+	pod, err := kube.Pods(ns).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "postgres-0", Labels: map[string]string{"app": "postgres"}},
+		Spec:       corev1.PodSpec{NodeName: "node", Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/postgres"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Status = corev1.PodStatus{
+		Phase: corev1.PodRunning, PodIP: "10.200.1.2", PodIPs: []corev1.PodIP{{IP: "10.200.1.2"}},
+		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+	}
+	if _, err := kube.Pods(ns).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kube.Services(ns).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name.Name},
+		Spec:       corev1.ServiceSpec{Selector: pod.Labels, Ports: []corev1.ServicePort{{Name: "pg", Port: 5432}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	tkgi := end(t, "tkgi", world.TKCluster("acme-fitness").Config, nil, bridge.WithNSX(manager.NewFinder(nsxClient(t, nil))))
+	served := make(chan *managerObjects, 1)
+	go func() { served <- playNCP(t, ctx, ns, vip) }()
+	exported, err := bridge.Export(ctx, tkgi, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { (<-served).remove() }()
+	if _, err := bridge.Import(ctx, exporter(t, nil), exported); err != nil {
+		t.Fatal(err)
+	}
+	traced, err := bridge.Trace(ctx, exporter(t, nil), name, bridge.TraceExporter(tkgi), bridge.TraceNSX(nsxClient(t, nil).Raw()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := []bridge.HopName{bridge.HopLoadBalancer, bridge.HopTier1, bridge.HopClientFirewall, bridge.HopPodFirewall}
+	for _, h := range traced.Hops {
+		want := bridge.HopOK
+		if slices.Contains(unknown, h.Name) {
+			want = bridge.HopUnknown
+		}
+		if h.State != want {
+			t.Errorf("got %s %s, want %s\n%s", h.Name, h.State, want, traced)
 		}
 	}
 }
