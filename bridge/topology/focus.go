@@ -1,0 +1,101 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import "slices"
+
+// chains tells which edges are part of what a service consists of, from the
+// imports to the pods, and not of what lies beneath all services alike.
+func chains(g *Graph) func(Edge) bool {
+	kind := make(map[string]Kind, len(g.Nodes))
+	for _, n := range g.Nodes {
+		kind[n.ID] = n.Kind
+	}
+	return func(e Edge) bool {
+		switch e.Kind {
+		case EdgeResolves, EdgeForwards, EdgeMember, EdgeExports, EdgePublishes, EdgeSource, EdgeSelects:
+			return true
+		case EdgeRealizes: // of the Service of a TK cluster
+			return kind[e.From] == KindVMService || kind[e.To] == KindVMService
+		default:
+			return false
+		}
+	}
+}
+
+// Focus returns what the nodes with these IDs have to do with: all that their
+// services consist of, from the imports to the pods, the groups that these are
+// in, and what lies beneath, down to port groups. A group stands for all that is
+// in it. IDs that the graph lacks are ignored; the graph given is not changed.
+func Focus(g *Graph, ids ...string) *Graph {
+	children := map[string][]string{}
+	parent := make(map[string]string, len(g.Nodes))
+	for _, n := range g.Nodes {
+		children[n.Parent] = append(children[n.Parent], n.ID)
+		parent[n.ID] = n.Parent
+	}
+	chain := reach{seen: map[string]bool{}}
+	for _, id := range ids {
+		if _, ok := parent[id]; ok {
+			chain.visit(id)
+		}
+	}
+	chain.spread(children) // of groups, what is in them
+	adjacent, beneath := map[string][]string{}, map[string][]string{}
+	inChain := chains(g)
+	for _, e := range g.Edges {
+		to := beneath
+		if inChain(e) {
+			to = adjacent
+		}
+		to[e.From] = append(to[e.From], e.To)
+		to[e.To] = append(to[e.To], e.From)
+	}
+	chain.spread(adjacent)
+	// One step up to the groups, and from there to what lies beneath.
+	base := reach{seen: chain.seen}
+	for id := range chain.seen {
+		base.queue = append(base.queue, id)
+	}
+	slices.Sort(base.queue)
+	for id := ""; len(base.queue) > 0; {
+		id, base.queue = base.queue[0], base.queue[1:]
+		if up := parent[id]; up != "" {
+			if _, ok := parent[up]; ok {
+				base.visit(up)
+			}
+		}
+		for _, next := range beneath[id] {
+			base.visit(next)
+		}
+	}
+	return g.subgraph(base.seen)
+}
+
+// reach is a set of nodes that grows along edges.
+type reach struct {
+	seen  map[string]bool
+	queue []string
+}
+
+func (r *reach) visit(id string) {
+	if !r.seen[id] {
+		r.seen[id] = true
+		r.queue = append(r.queue, id)
+	}
+}
+
+func (r *reach) spread(edges map[string][]string) {
+	r.queue = r.queue[:0]
+	for id := range r.seen {
+		r.queue = append(r.queue, id)
+	}
+	for len(r.queue) > 0 {
+		id := r.queue[len(r.queue)-1]
+		r.queue = r.queue[:len(r.queue)-1]
+		for _, next := range edges[id] {
+			r.visit(next)
+		}
+	}
+}
