@@ -15,18 +15,22 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // UserConfig returns a configuration for a user of that name and those groups,
 // known to the API server by a client certificate. The user can do what RBAC
 // allows, which is next to nothing at first.
 func (c *Cluster) UserConfig(name string, groups ...string) (*rest.Config, error) {
-	pair, err := c.authority.client(name, groups)
+	config := c.anonymous()
+	issued, err := c.authority.Client(name, groups...)
+	if err == nil {
+		config.CertData, config.KeyData, err = authority.PEM(issued)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lab: issue a certificate for %q: %w", name, err)
 	}
-	config := c.anonymous()
-	config.CertData, config.KeyData = pair.cert, pair.key
 	return config, nil
 }
 
@@ -57,7 +61,7 @@ func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name stri
 func (c *Cluster) anonymous() *rest.Config {
 	return &rest.Config{
 		Host:            fmt.Sprintf("https://127.0.0.1:%d", c.port.number),
-		TLSClientConfig: rest.TLSClientConfig{CAData: c.authority.pem},
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.authority.CertPEM()},
 		QPS:             -1,
 	}
 }

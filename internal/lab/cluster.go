@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // Cluster is a Kubernetes control plane of the lab: the Supervisor's, or that
@@ -42,7 +43,7 @@ type Cluster struct {
 	servers   servers
 	manager   bool // has a kube-controller-manager
 	client    kubernetes.Interface
-	authority *authority
+	authority *authority.Authority
 	port      port
 	sockets   [2]string // of etcd, for clients and for peers
 
@@ -80,7 +81,7 @@ func newCluster(k *keeper, s servers, spec clusterSpec) (*Cluster, error) {
 		return nil, err
 	}
 	var err error
-	if c.authority, err = newAuthority(spec.name); err != nil {
+	if c.authority, err = authority.New(spec.name); err != nil {
 		return nil, err
 	}
 	if c.port, err = k.holdPort(); err != nil {
@@ -98,22 +99,31 @@ const maxSocketPath = 100
 func (c *Cluster) file(name string) string { return c.keeper.path(c.Name, name) }
 
 func (c *Cluster) writeFiles() error {
-	firstService := c.ServiceCIDR.Masked().Addr().Next().AsSlice()
-	serving, err := c.authority.server(firstService)
+	firstService := c.ServiceCIDR.Masked().Addr().Next().String()
+	serving, err := c.authority.Server("kubernetes", "kubernetes.default", "kubernetes.default.svc",
+		"kubernetes.default.svc.cluster.local", firstService)
 	if err != nil {
 		return err
 	}
-	signing, err := signingKey()
+	servingCert, servingKey, err := authority.PEM(serving)
+	if err != nil {
+		return err
+	}
+	signing, err := authority.NewKey() // for the tokens of service accounts
+	if err != nil {
+		return err
+	}
+	signingKey, err := authority.KeyPEM(signing)
 	if err != nil {
 		return err
 	}
 	admin := token{secret: rand.Text(), user: "kubernetes-admin"}
 	manager := token{secret: rand.Text(), user: "system:kube-controller-manager"}
 	for name, content := range map[string][]byte{
-		"ca.crt":        c.authority.pem,
-		"apiserver.crt": serving.cert,
-		"apiserver.key": serving.key,
-		"signing.key":   signing,
+		"ca.crt":        c.authority.CertPEM(),
+		"apiserver.crt": servingCert,
+		"apiserver.key": servingKey,
+		"signing.key":   signingKey,
 		"tokens.csv":    tokenFile(admin, manager),
 	} {
 		if err := os.WriteFile(c.file(name), content, 0o600); err != nil {

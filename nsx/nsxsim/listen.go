@@ -4,18 +4,13 @@
 package nsxsim
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // listener serves one manager over TLS.
@@ -41,7 +36,11 @@ func (m *Manager) ListenTLS(addr string) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	certificate, err := ca.issue(m.host, addr)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	certificate, err := ca.Server(m.host, host)
 	if err != nil {
 		return "", err
 	}
@@ -104,77 +103,15 @@ func (s *Server) CACertPEM() []byte {
 	if err != nil {
 		return nil // only when the system has no randomness
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.certificate.Raw})
-}
-
-// authority signs certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	return ca.CertPEM()
 }
 
 // ca returns the server's authority and makes it the first time.
-func (s *Server) ca() (*authority, error) {
+func (s *Server) ca() (*authority.Authority, error) {
 	if s.authority != nil {
 		return s.authority, nil
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := certificateTemplate("nsxsim authority")
-	template.IsCA, template.BasicConstraintsValid = true, true
-	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	certificate, err := x509.ParseCertificate(raw)
-	if err != nil {
-		return nil, err
-	}
-	s.authority = &authority{certificate: certificate, key: key}
-	return s.authority, nil
-}
-
-// issue returns a server certificate for the host, for this machine and for
-// the host part of addr.
-func (a *authority) issue(host, addr string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := certificateTemplate(host)
-	template.DNSNames = []string{host, "localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	name, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	if ip := net.ParseIP(name); ip != nil {
-		template.IPAddresses = append(template.IPAddresses, ip)
-	} else if name != "" {
-		template.DNSNames = append(template.DNSNames, name)
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{raw, a.certificate.Raw}, PrivateKey: key}, nil
-}
-
-func certificateTemplate(name string) *x509.Certificate {
-	now := time.Now()
-	// Serial numbers need to differ, no more.
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		serial = big.NewInt(now.UnixNano())
-	}
-	return &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.AddDate(1, 0, 0),
-	}
+	var err error
+	s.authority, err = authority.New("nsxsim authority")
+	return s.authority, err
 }

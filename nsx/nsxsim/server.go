@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // Server is a simulated NSX Manager cluster: one state behind one or more
@@ -38,7 +40,7 @@ type Server struct {
 	faults       []*armedFault
 	requests     []*Request
 	unsimulated  map[string]bool
-	authority    *authority
+	authority    *authority.Authority
 }
 
 // NewServer returns a running simulator, reached in process through

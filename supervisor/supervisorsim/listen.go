@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // listener serves a handler on TLS.
@@ -21,15 +23,18 @@ type listener struct {
 	done   sync.WaitGroup
 }
 
+// inProcessHost is the host in the URL of a server that has no listener.
+const inProcessHost = "supervisor.sim"
+
 // listen serves handler on addr with a certificate of ca, and asks clients for
 // certificates of clients when that is not nil; they need not have one.
-func listen(addr string, ca, clients *authority, handler http.Handler) (*listener, error) {
+func listen(addr string, ca, clients *authority.Authority, handler http.Handler) (*listener, error) {
 	l, err := net.Listen("tcp", addr) //nolint:noctx // listening takes no time that a context could cut short
 	if err != nil {
 		return nil, fmt.Errorf("supervisorsim: listen: %w", err)
 	}
 	tcp, _ := l.Addr().(*net.TCPAddr)
-	cert, err := ca.server(tcp.IP)
+	cert, err := ca.Server(inProcessHost, tcp.IP.String())
 	if err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("supervisorsim: listen: %w", err)
@@ -38,7 +43,7 @@ func listen(addr string, ca, clients *authority, handler http.Handler) (*listene
 	if clients != nil {
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 		config.ClientCAs = x509.NewCertPool()
-		config.ClientCAs.AddCert(clients.cert)
+		config.ClientCAs.AppendCertsFromPEM(clients.CertPEM())
 	}
 	s := &listener{
 		url: "https://" + l.Addr().String(),

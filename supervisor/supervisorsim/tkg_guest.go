@@ -5,10 +5,6 @@ package supervisorsim
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,13 +19,14 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // guest is a TK cluster: a TLS endpoint of its own, with an authority of its
 // own, before the API server that the provider started.
 type guest struct {
 	name     types.NamespacedName
-	ca       *authority
+	ca       *authority.Authority
 	wcp      *WCP
 	listener *listener
 
@@ -49,7 +46,7 @@ type guestNode struct {
 
 // newGuest listens for a TK cluster. Until it has a gate it answers 503, as a
 // control plane does that is not there yet.
-func newGuest(name types.NamespacedName, ca *authority, wcp *WCP) (*guest, error) {
+func newGuest(name types.NamespacedName, ca *authority.Authority, wcp *WCP) (*guest, error) {
 	g := &guest{name: name, ca: ca, wcp: wcp, refused: map[string]bool{}}
 	l, err := listen("127.0.0.1:0", ca, ca, g)
 	if err != nil {
@@ -126,7 +123,7 @@ func (t *tkg) endpoints() []GuestEndpoint {
 	for name, g := range t.guests {
 		all = append(all, GuestEndpoint{
 			Namespace: name.Namespace, Name: name.Name,
-			Server: strings.TrimPrefix(g.url(), "https://"), CA: g.ca.pem,
+			Server: strings.TrimPrefix(g.url(), "https://"), CA: g.ca.CertPEM(),
 		})
 	}
 	return all
@@ -196,28 +193,6 @@ func (t *tkg) ensureGuest(ctx context.Context, r *request) (*guest, error) {
 	defer t.mu.Unlock()
 	t.guests[r.name] = g
 	return g, nil
-}
-
-// parseAuthority reads an authority back from its Secret.
-func parseAuthority(certPEM, keyPEM []byte) (*authority, error) {
-	certBlock, _ := pem.Decode(certPEM)
-	keyBlock, _ := pem.Decode(keyPEM)
-	if certBlock == nil || keyBlock == nil {
-		return nil, errors.New("the secret of the authority holds no certificate or no key")
-	}
-	cert, err := x509.ParseCertificate(certBlock.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("the key of the authority is of another kind")
-	}
-	return &authority{key: key, cert: cert, pem: certPEM}, nil
 }
 
 // admitUsers makes those who may edit the namespace administrators of its TK

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientcmdv1 "k8s.io/client-go/tools/clientcmd/api/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // The Secrets of a TK cluster (cluster-api util/secret).
@@ -30,25 +32,25 @@ func authoritySecret(cluster string) string  { return cluster + "-ca" }
 
 // ensureAuthority returns the authority that the TK cluster's Secret holds, or
 // makes one and puts it there.
-func (t *tkg) ensureAuthority(ctx context.Context, r *request) (*authority, error) {
+func (t *tkg) ensureAuthority(ctx context.Context, r *request) (*authority.Authority, error) {
 	secrets := t.kube.CoreV1().Secrets(r.name.Namespace)
 	secret, err := secrets.Get(ctx, authoritySecret(r.name.Name), metav1.GetOptions{})
 	if err == nil {
-		return parseAuthority(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+		return authority.Parse(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	}
 	if !apierrors.IsNotFound(err) {
 		return nil, err
 	}
-	ca, err := newAuthority("kubernetes")
+	ca, err := authority.New("kubernetes")
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(ca.key)
+	key, err := ca.KeyPEM()
 	if err != nil {
 		return nil, err
 	}
 	_, err = secrets.Create(ctx, newSecret(r, authoritySecret(r.name.Name), map[string][]byte{
-		corev1.TLSCertKey: ca.pem, corev1.TLSPrivateKeyKey: encodePEM("PRIVATE KEY", key),
+		corev1.TLSCertKey: ca.CertPEM(), corev1.TLSPrivateKeyKey: key,
 	}), metav1.CreateOptions{FieldManager: fieldManagerTKG})
 	return ca, err
 }
@@ -91,7 +93,7 @@ func serialOf(kubeconfig []byte, g *guest) string {
 		return ""
 	}
 	cluster := config.Clusters[0].Cluster
-	if cluster.Server != g.url() || !bytes.Equal(cluster.CertificateAuthorityData, g.ca.pem) {
+	if cluster.Server != g.url() || !bytes.Equal(cluster.CertificateAuthorityData, g.ca.CertPEM()) {
 		return ""
 	}
 	block, _ := pem.Decode(config.AuthInfos[0].AuthInfo.ClientCertificateData)
@@ -108,10 +110,15 @@ func serialOf(kubeconfig []byte, g *guest) string {
 // writeKubeconfig makes a new client certificate and puts a kubeconfig with it
 // into the Secret. r is nil when the Secret is there.
 func (t *tkg) writeKubeconfig(ctx context.Context, g *guest, r *request) error {
-	cert, key, serial, err := g.ca.client("kubernetes-admin", "system:masters")
+	issued, err := g.ca.Client("kubernetes-admin", "system:masters")
 	if err != nil {
 		return err
 	}
+	cert, key, err := authority.PEM(issued)
+	if err != nil {
+		return err
+	}
+	serial := issued.Leaf.SerialNumber.String()
 	data, err := yaml.Marshal(kubeconfig(g, cert, key))
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ func kubeconfig(g *guest, cert, key []byte) clientcmdv1.Config {
 		APIVersion: "v1",
 		Kind:       "Config",
 		Clusters: []clientcmdv1.NamedCluster{{
-			Name: cluster, Cluster: clientcmdv1.Cluster{Server: g.url(), CertificateAuthorityData: g.ca.pem},
+			Name: cluster, Cluster: clientcmdv1.Cluster{Server: g.url(), CertificateAuthorityData: g.ca.CertPEM()},
 		}},
 		AuthInfos: []clientcmdv1.NamedAuthInfo{{
 			Name: user, AuthInfo: clientcmdv1.AuthInfo{ClientCertificateData: cert, ClientKeyData: key},

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // The user that a WCP has when it is given none.
@@ -103,7 +104,7 @@ type WCPConfig struct {
 // for those who show a token that they got there. It is safe for concurrent use.
 type WCP struct {
 	cfg    WCPConfig
-	ca     *authority
+	ca     *authority.Authority
 	issuer *issuer
 	gate   *gate
 
@@ -132,7 +133,7 @@ func NewWCP(cfg WCPConfig) (*WCP, error) {
 			return nil, fmt.Errorf("supervisorsim: %w: a user needs a name and a password", viaduct.ErrInvalid)
 		}
 	}
-	ca, err := newAuthority("CA, DC=vsphere, DC=local")
+	ca, err := authority.New("CA, DC=vsphere, DC=local")
 	if err != nil {
 		return nil, fmt.Errorf("supervisorsim: %w", err)
 	}
@@ -176,7 +177,7 @@ func (w *WCP) URL() string {
 }
 
 // CACertPEM returns the certificate of the authority that signed the server's.
-func (w *WCP) CACertPEM() []byte { return slices.Clone(w.ca.pem) }
+func (w *WCP) CACertPEM() []byte { return w.ca.CertPEM() }
 
 // Close ends the listener and its connections.
 func (w *WCP) Close() {

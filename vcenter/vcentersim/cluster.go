@@ -113,7 +113,7 @@ func (c *cluster) run(s *Server) {
 			}
 		}
 		c.Endpoint = ip.String()
-		if pem, err := s.ca.endpointPEM(ip); err == nil {
+		if pem, err := endpointPEM(s.ca, ip); err == nil {
 			c.EndpointCert, c.ManagementCert = pem, pem
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/viaduct-sdk/viaduct/internal/authority"
 )
 
 // The administrator that every simulator has.
@@ -43,7 +45,7 @@ const hostInProcess = "vcenter.sim"
 type Server struct {
 	opts     options
 	instance string // vCenter's instance UUID
-	ca       *authority
+	ca       *authority.Authority
 
 	handler http.Handler // REST
 	vim     *vim         // SOAP
@@ -72,7 +74,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	ca, err := newAuthority()
+	ca, err := authority.New("CA, DC=vsphere, DC=local")
 	if err != nil {
 		return nil, fmt.Errorf("vcentersim: make certificates: %w", err)
 	}
@@ -119,7 +121,7 @@ func (s *Server) ListenTLS(addr string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("vcentersim: %w", err)
 	}
-	cert, err := s.ca.issue(l.Addr())
+	cert, err := s.ca.Server(hostInProcess, hostOf(l.Addr()))
 	if err != nil {
 		_ = l.Close()
 		return "", fmt.Errorf("vcentersim: make certificate: %w", err)
@@ -158,7 +160,7 @@ func (s *Server) InstanceUUID() string { return s.instance }
 
 // CACertPEM returns the certificate of the authority that signed the
 // listener's certificate.
-func (s *Server) CACertPEM() []byte { return s.ca.pem }
+func (s *Server) CACertPEM() []byte { return s.ca.CertPEM() }
 
 // Client returns an HTTP client whose requests go straight into the handler
 // when there is no listener, and that trusts CACertPEM when there is one. The
@@ -170,7 +172,7 @@ func (s *Server) Client() *http.Client {
 		return &http.Client{Transport: inProcess{s}}
 	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.ca.pem)
+	pool.AppendCertsFromPEM(s.ca.CertPEM())
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 	}}

@@ -316,11 +316,11 @@ func TestSweepExports(t *testing.T) {
 					if err != nil {
 						return err.Error()
 					}
-					var text string
+					var text strings.Builder
 					for _, s := range services.Items {
-						text += fmt.Sprint(s.Name, s.Spec.Type, s.Labels, s.Annotations["viaduct-sdk.github.io/converted-from"], len(s.Status.LoadBalancer.Ingress), len(servers(t, s.UID)), "\n")
+						fmt.Fprint(&text, s.Name, s.Spec.Type, s.Labels, s.Annotations["viaduct-sdk.github.io/converted-from"], len(s.Status.LoadBalancer.Ingress), len(servers(t, s.UID)), "\n")
 					}
-					return text
+					return text.String()
 				}
 				total.Add(int64(verb{"export", exporting, func(ctx context.Context) error { return unexporting(ctx, nil) }, state}.sweep(t)))
 				total.Add(int64(verb{"unexport", unexporting, func(ctx context.Context) error { return exporting(ctx, nil) }, state}.sweep(t)))
