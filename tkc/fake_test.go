@@ -34,6 +34,7 @@ type fakeAPI struct {
 	objects  map[string]*unstructured.Unstructured
 	version  int
 	watchers map[chan watchEvent]string // the prefix that each is interested in
+	history  []pastEvent
 	requests []string
 	// fault answers instead, when it returns something.
 	fault func(*http.Request) (code int, reason metav1.StatusReason)
@@ -42,6 +43,12 @@ type fakeAPI struct {
 type watchEvent struct {
 	Type   string         `json:"type"`
 	Object map[string]any `json:"object"`
+}
+
+type pastEvent struct {
+	key     string
+	version int
+	watchEvent
 }
 
 func newFake(apis ...tkc.API) *fakeAPI {
@@ -167,6 +174,7 @@ func (f *fakeAPI) drop(apiVersion, namespace, name string) {
 }
 
 func (f *fakeAPI) send(key string, e watchEvent) {
+	f.history = append(f.history, pastEvent{key, f.version, e})
 	for c, prefix := range f.watchers {
 		if strings.HasPrefix(key, prefix) {
 			c <- e
@@ -354,11 +362,9 @@ func (f *fakeAPI) watch(w http.ResponseWriter, r *http.Request, prefix string) {
 	since, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	events := make(chan watchEvent, 10_000)
 	f.mu.Lock()
-	// What there is now and was not then; what has gone since is not known any
-	// more, as on a server whose history is short.
-	for _, key := range slices.Sorted(maps.Keys(f.objects)) {
-		if v, _ := strconv.Atoi(f.objects[key].GetResourceVersion()); strings.HasPrefix(key, prefix) && v > since {
-			events <- watchEvent{"MODIFIED", f.objects[key].Object}
+	for _, past := range f.history {
+		if past.version > since && strings.HasPrefix(past.key, prefix) {
+			events <- past.watchEvent
 		}
 	}
 	f.watchers[events] = prefix
