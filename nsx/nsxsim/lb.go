@@ -325,7 +325,9 @@ func (s *Server) poolsOf(servicePath string) []*object {
 	slices.Sort(paths)
 	var pools []*object
 	for _, path := range slices.Compact(paths) {
-		pools = append(pools, s.intent.objects[path])
+		if pool := s.intent.objects[path]; pool != nil { // nil after a forced deletion
+			pools = append(pools, pool)
+		}
 	}
 	return pools
 }
