@@ -37,6 +37,13 @@
 // them is never changed and never deleted; a name that is taken by such an
 // object is refused with [viaduct.ErrNotOwned].
 //
+// # Many, and later
+//
+// [Apply] carries out a [Spec] for many services and clusters at once, and
+// [ImportAll] imports many documents with a few lists. [Trace] follows an
+// imported service hop by hop and names the first broken one. [Audit] finds what
+// is Viaduct's and needed by nobody any more.
+//
 // # Errors and retries
 //
 // All verbs are idempotent and can be cut off anywhere: call again, and they
@@ -50,7 +57,9 @@
 // The exporting side reads, patches and deletes Services; the importing side
 // Services and EndpointSlices, and Endpoints where it has no slices or adopts a
 // Service. Reading namespaces is used for clearer errors
-// where it is allowed.
+// where it is allowed. Trace also lists pods of the exporting namespace and reads
+// the load balancers and the firewall of NSX; Audit lists Services and
+// EndpointSlices of all namespaces. Manifests are in docs/rbac.
 //
 // # Versions
 //

@@ -15,7 +15,7 @@ import (
 // Error says which object of which cluster an export or import could not be
 // done for. It matches a sentinel of package viaduct.
 type Error struct {
-	// Op is "export", "unexport", "import" or "unimport".
+	// Op is "export", "unexport", "import", "unimport" or "trace".
 	Op      string
 	Cluster string
 	// Object is the Service that the operation is about.
