@@ -22,6 +22,7 @@ type Cluster struct {
 	name    string
 	objects dynamic.Interface
 	apis    *apis
+	guards  *guards
 
 	// virtualServers asks NSX for those of a Service; nil without NSX.
 	virtualServers func(context.Context, types.NamespacedName, types.UID) ([]ncp.VirtualServer, error)
@@ -68,7 +69,7 @@ func NewCluster(name string, config *rest.Config, opts ...ClusterOption) (*Clust
 	if err != nil {
 		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
 	}
-	c := &Cluster{name: name, objects: objects, apis: apis}
+	c := &Cluster{name: name, objects: objects, apis: apis, guards: &guards{}}
 	for _, opt := range opts {
 		opt(c)
 	}

@@ -123,6 +123,9 @@ func (c *Cluster) proveVIP(ctx context.Context, p exportPlan, exported *Exported
 		if err != nil || v.waiting != "" {
 			return v.waiting, err
 		}
+		if err := o.checkPools(v.addresses); err != nil {
+			return "", err
+		}
 		exported.VIPService.UID = uid
 		exported.Addresses = v.addresses
 		exported.Proof = v.proof

@@ -28,6 +28,10 @@ type Imported struct {
 	Addresses []netip.Addr `json:"addresses"`
 	Ports     []Port       `json:"ports"`
 
+	// Unguarded says what is not known of the importing cluster's own
+	// addresses, and so was not guarded against; see [Guard].
+	Unguarded []string `json:"unguarded,omitempty"`
+
 	plan Plan
 }
 
@@ -48,8 +52,8 @@ func (i *Imported) Plan() Plan { return i.plan }
 // document of the same service changes what differs. Cut off at any point and
 // called again it carries on.
 //
-// Errors match [viaduct.ErrInvalid] when the document is damaged or this is the
-// cluster that exported it; [viaduct.ErrUnsupported] when the document is of a
+// Errors match [viaduct.ErrInvalid] when the document is damaged, this is the
+// cluster that exported it, or the [Guard] refuses an address; [viaduct.ErrUnsupported] when the document is of a
 // newer version; [viaduct.ErrNotFound]
 // when the namespace does not exist; [viaduct.ErrNotOwned] when the name is
 // taken by a Service or slice that Viaduct did not make; [viaduct.ErrExists]
@@ -92,16 +96,16 @@ func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *i
 	if err != nil {
 		return nil, c.wrap("import", target, err)
 	}
-	return c.imported(e, observed.service, w, first, o)
+	return c.imported(e, observed, w, first, o)
 }
 
 // imported describes the import from the Service as written, or as observed
 // when there was nothing to write.
-func (c *Cluster) imported(e *Exported, s service, w written, p Plan, o *importOptions) (*Imported, error) {
-	target := o.targetOf(e)
+func (c *Cluster) imported(e *Exported, observed importObserved, w written, p Plan, o *importOptions) (*Imported, error) {
+	target, s := o.targetOf(e), observed.service
 	i := &Imported{
 		Cluster: c.name, Namespace: target.Namespace, Name: target.Name,
-		Addresses: sortedAddresses(e.Addresses), Ports: o.servicePorts(e), plan: p,
+		Addresses: sortedAddresses(e.Addresses), Ports: o.servicePorts(e), Unguarded: observed.guard.Unknown, plan: p,
 	}
 	ref := ObjectRef{Cluster: c.name, APIVersion: "v1", Kind: kindService, Namespace: target.Namespace, Name: target.Name}
 	if stored, ok := w[ref]; ok {

@@ -28,6 +28,8 @@ type importObserved struct {
 	// original is the UID of the Service that has the exported one's name, when
 	// the import has another.
 	original types.UID
+	// guard says which addresses are refused.
+	guard Guard
 }
 
 // reader is where an observation comes from: the API server itself, or lists of
@@ -64,6 +66,11 @@ func (c *Cluster) observeImport(ctx context.Context, from reader, target types.N
 // observeMore adds what only some imports need: whether this is the exporting
 // cluster when the import has another name, and what an adoption must remove.
 func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exported, opts *importOptions) error {
+	own, err := c.ownGuard(ctx)
+	if err != nil {
+		return err
+	}
+	o.guard = own.and(opts.guard)
 	target := opts.targetOf(e)
 	if original := (types.NamespacedName{Namespace: e.Source.Namespace, Name: e.Source.Name}); target != original {
 		s, err := c.getService(ctx, original)

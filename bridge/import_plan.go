@@ -21,7 +21,11 @@ import (
 // Service without a selector, and what holds the VIP behind it.
 func planImport(cluster string, e *Exported, o importObserved, opts *importOptions) (Plan, error) {
 	target := opts.targetOf(e)
-	if r := importable(target, e, o, opts); r != nil {
+	r := importable(target, e, o, opts)
+	if r == nil {
+		r = o.guard.checkAll(e.Addresses)
+	}
+	if r != nil {
 		return Plan{}, r.of("import", cluster, target)
 	}
 	var p Plan

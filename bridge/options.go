@@ -42,6 +42,7 @@ type exportOptions struct {
 	commonOptions
 	convert        bool
 	loadBalancerIP netip.Addr
+	guard          Guard
 }
 
 type importOptions struct {
@@ -52,6 +53,7 @@ type importOptions struct {
 	merge           bool
 	adopt           bool
 	source          string
+	guard           Guard
 }
 
 type removeOptions struct {
