@@ -39,7 +39,7 @@ func TestLifecycle(t *testing.T) {
 			}
 			c := newClient(t, login)
 			ctx := testContext(t)
-			events := collect(ctx, t, c)
+			events := collect(ctx, t, c, tkc.ListOptions{})
 			merged := filepath.Join(t.TempDir(), "merged")
 			for i, api := range apis {
 				cluster := strings.NewReplacer("/", "-", ".", "-").Replace(api)

@@ -68,7 +68,9 @@ func newLab(t *testing.T, apis []string) *lab.Lab {
 		SupervisorSim: supervisorsim.Config{
 			TKG: supervisorsim.TKGConfig{Clusters: provider, APIs: apis},
 			// Room for the networks of hundreds of clusters.
-			PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.224.0.0/12")},
+			PodCIDRs:    []netip.Prefix{netip.MustParsePrefix("10.224.0.0/12")},
+			IngressCIDR: netip.MustParsePrefix("192.168.64.0/20"),
+			EgressCIDR:  netip.MustParsePrefix("192.168.80.0/20"),
 			Login: supervisorsim.WCPConfig{Users: []supervisorsim.User{
 				{Name: supervisorsim.DefaultUser, Password: supervisorsim.DefaultPassword},
 				{Name: viewer, Password: viewerPassword, Namespaces: map[string]supervisorsim.Role{"acme-app": supervisorsim.RoleView}},
@@ -140,12 +142,12 @@ func spec(name string, api tkc.API) tkc.Spec {
 }
 
 // collect runs a watch and hands its events out.
-func collect(ctx context.Context, t *testing.T, c *tkc.Client) <-chan tkc.Event {
+func collect(ctx context.Context, t *testing.T, c *tkc.Client, opts tkc.ListOptions) <-chan tkc.Event {
 	t.Helper()
 	events := make(chan tkc.Event, 100)
 	go func() {
 		defer close(events)
-		for e, err := range c.Watch(ctx, tkc.ListOptions{}) {
+		for e, err := range c.Watch(ctx, opts) {
 			if err != nil {
 				if !errors.Is(err, context.Cause(ctx)) {
 					t.Errorf("watch: %v", err)
