@@ -83,7 +83,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // listAndWatch lists, and watches until something goes wrong. It reports whether
-// the list succeeded.
+// it got anywhere: a list without a watch does not count.
 func (f follower) listAndWatch(ctx context.Context, sink func(change) bool) (bool, error) {
 	items, version, err := listAll(ctx, f.objects, f.opts)
 	if err != nil {
@@ -95,7 +95,7 @@ func (f follower) listAndWatch(ctx context.Context, sink func(change) bool) (boo
 	for {
 		next, err := f.watch(ctx, version, sink)
 		if err != nil {
-			return true, err
+			return isTransient(err), err
 		}
 		if next == version {
 			return true, nil // it ended without a word: list again, after a pause
