@@ -142,7 +142,6 @@ func documentFor(ns, cluster, vip string) *bridge.Exported {
 // kind of endpoints is written, and never two.
 func TestOldServers(t *testing.T) {
 	t.Parallel()
-	ctx := testContext(t)
 	for name, tc := range map[string]struct {
 		server oldServer
 		holds  string // the kind that holds the address
@@ -156,6 +155,7 @@ func TestOldServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			ctx := testContext(t)
 			ns := "acme-old-" + name
 			if _, err := tkCluster(t).CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)

@@ -57,7 +57,7 @@ func run(m *testing.M) int {
 }
 
 // timeout bounds every wait of a test; nothing is asserted about time.
-const timeout = 2 * time.Minute
+const timeout = 5 * time.Minute
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()
