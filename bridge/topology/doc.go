@@ -9,6 +9,7 @@
 //		VCenter:    vcenterClient,
 //		NSX:        nsxClient,
 //		Supervisor: &supervisorCluster, // from topology.NewCluster
+//		TKClusters: tkcClient,
 //		Clusters:   []topology.Cluster{tkCluster},
 //	})
 //	err = svg.Write(file, graph, svg.Options{Title: "ACME Fitness"})

@@ -98,23 +98,39 @@ func (f *folder) ranks() map[string]int {
 	for id, c := range chain {
 		rank[id] = number[c]
 	}
-	f.spreadRanks(rank)
+	f.spreadRanks(rank, chain)
 	return rank
 }
 
-// spreadRanks carries numbers up to groups, and along the edges beneath.
-func (f *folder) spreadRanks(rank map[string]int) {
+// spreadRanks carries numbers up to groups, and along the edges beneath to what
+// no service is in.
+func (f *folder) spreadRanks(rank map[string]int, chain map[string]string) {
+	size := map[string]int{}
+	for _, c := range chain {
+		size[c]++
+	}
+	serves := map[string]bool{} // it is part of a service, or such a part is in it
+	for _, n := range f.g.Nodes {
+		if size[chain[n.ID]] < 2 {
+			continue
+		}
+		serves[n.ID] = true
+		depth := 0
+		for up := n.Parent; up != "" && depth < deepest; up = f.nodes[up].Parent {
+			if have, ok := rank[up]; ok && (!serves[up] || rank[n.ID] < have) {
+				rank[up], serves[up] = rank[n.ID], true
+			}
+			depth++
+		}
+	}
 	improve := func(id string, to int) {
-		if have, ok := rank[id]; ok && to < have {
+		if have, ok := rank[id]; ok && !serves[id] && to < have {
 			rank[id] = to
 		}
 	}
 	inChain := chains(f.g)
-	const depth = 4 // a vSphere Namespace is two edges from a port group; groups nest
-	for range depth {
-		for _, n := range f.g.Nodes {
-			improve(n.Parent, rank[n.ID])
-		}
+	const steps = 3 // from a namespace over its segment to the port group
+	for range steps {
 		for _, e := range f.g.Edges {
 			if !inChain(e) {
 				improve(e.From, rank[e.To])
@@ -174,7 +190,7 @@ func (f *folder) fold(group string, limits Limits) {
 		if key.group || key.kind.oncePerGroup() {
 			limit = limits.Groups
 		}
-		slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(f.rank[a], f.rank[b]) })
+		f.sortByWorth(ids)
 		keep := len(ids)
 		if limit > 0 && len(ids) > limit {
 			keep = max(limit-1, 0)
@@ -186,6 +202,25 @@ func (f *folder) fold(group string, limits Limits) {
 			f.foldInto("fold:"+group+"/"+string(key.system)+"/"+string(key.kind), group, id)
 		}
 	}
+}
+
+// sortByWorth puts first what is to stay: of each service one object, the one
+// in most trouble, service by service; then of each a second one, and so on.
+func (f *folder) sortByWorth(ids []string) {
+	slices.SortStableFunc(ids, func(a, b string) int {
+		return cmp.Or(
+			cmp.Compare(f.rank[a], f.rank[b]),
+			cmp.Compare(f.nodes[b].State.severity(), f.nodes[a].State.severity()),
+		)
+	})
+	turn, turns := map[string]int{}, map[int]int{}
+	for _, id := range ids {
+		turn[id] = turns[f.rank[id]]
+		turns[f.rank[id]]++
+	}
+	slices.SortStableFunc(ids, func(a, b string) int {
+		return cmp.Or(cmp.Compare(turn[a], turn[b]), cmp.Compare(f.rank[a], f.rank[b]))
+	})
 }
 
 // oncePerGroup reports whether there is about one node of the kind for each

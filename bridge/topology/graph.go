@@ -176,7 +176,7 @@ func (h Hole) String() string {
 }
 
 // Graph is what [Collect] found. It is a plain value: nodes sorted by system,
-// cluster, kind, label and ID, edges by their ends in that order, holes by where
+// cluster, kind, label, name and ID, edges by their ends in that order, holes by where
 // they are. The zero Graph is empty.
 type Graph struct {
 	Nodes []Node `json:"nodes"`
@@ -234,6 +234,7 @@ func compareNodes(a, b Node) int {
 		cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)),
 		cmp.Compare(min(a.Count, 1), min(b.Count, 1)), // what is folded comes last
 		strings.Compare(a.Label, b.Label),
+		strings.Compare(a.Attributes[attrName], b.Attributes[attrName]),
 		strings.Compare(a.ID, b.ID),
 	)
 }

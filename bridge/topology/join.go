@@ -42,6 +42,9 @@ func (j *joiner) add(n Node) *Node {
 			delete(n.Attributes, key)
 		}
 	}
+	if len(n.Attributes) == 0 {
+		n.Attributes = nil
+	}
 	j.nodes[n.ID] = &n
 	return &n
 }

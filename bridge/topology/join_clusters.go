@@ -4,10 +4,12 @@
 package topology
 
 import (
-	"strings"
+	"cmp"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/viaduct-sdk/viaduct/tkc"
 )
 
 // joinTKClusters connects the objects of TK clusters with the clusters, and
@@ -39,28 +41,37 @@ func (j *joiner) joinTKClusters() {
 
 // addTKCluster adds the object of a TK cluster, and returns the name of the
 // cluster that it became, if that was asked.
-func (j *joiner) addTKCluster(c *clusterSeen, tk TKCluster, parent string) string {
+func (j *joiner) addTKCluster(c *clusterSeen, tk tkc.Cluster, parent string) string {
+	address := ""
+	if tk.Endpoint != (tkc.Endpoint{}) {
+		address = endpoint(tk.Endpoint.String())
+	}
 	n := j.add(Node{
 		ID: kubeID(c.name, tk.UID), Kind: KindTKCluster, System: SystemSupervisor, Cluster: c.name,
-		Label: tk.Name, Detail: strings.ToLower(tk.Phase), Parent: parent,
+		Label: tk.Name, Detail: string(tk.Phase), Parent: parent,
 		Attributes: map[string]string{
-			attrName: tk.Name, attrNamespace: tk.Namespace, "phase": tk.Phase,
-			"version": tk.Version, "endpoint": tk.Endpoint,
+			attrName: tk.Name, attrNamespace: tk.Namespace, "phase": string(tk.Phase),
+			"version": tk.Version, "endpoint": address,
 		},
 	})
-	switch strings.ToLower(tk.Phase) {
-	case "running", "provisioned", "ready":
+	phase := "its phase is " + cmp.Or(string(tk.Phase), "not known")
+	switch {
+	case tk.IsDeleted():
+		worsen(n, StateDegraded, "it is being deleted")
+	case tk.IsFailed():
+		worsen(n, StateDown, phase)
+	case tk.Phase == tkc.PhaseRunning:
 		worsen(n, StateUp, "")
-	case "failed", "updatefailed", "unhealthy":
-		worsen(n, StateDown, "its phase is "+tk.Phase)
-	case "":
-		worsen(n, StateUnknown, "it has no phase")
+	case tk.Phase == tkc.PhaseUnhealthy:
+		worsen(n, StateDown, phase)
+	case tk.Phase == "":
+		worsen(n, StateUnknown, phase)
 	default:
-		worsen(n, StateDegraded, "its phase is "+tk.Phase)
+		worsen(n, StateDegraded, phase)
 	}
 	for i := range j.o.clusters {
 		one := &j.o.clusters[i]
-		if one != c && one.endpoint != "" && one.endpoint == endpoint(tk.Endpoint) {
+		if one != c && one.endpoint != "" && one.endpoint == address {
 			j.connect(EdgeRealizes, n.ID, clusterID(one.name))
 			return one.name
 		}

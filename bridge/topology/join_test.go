@@ -20,6 +20,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/supervisor"
+	"github.com/viaduct-sdk/viaduct/tkc"
 	"github.com/viaduct-sdk/viaduct/vcenter"
 )
 
@@ -263,7 +264,7 @@ func TestJoinRelations(t *testing.T) {
 		},
 		"the endpoint of another cluster": {
 			reason: "a cluster is the object's when its API server has the object's address",
-			change: func(w *world) { w.tkClusters[0].Endpoint = "192.168.40.99:6443" },
+			change: func(w *world) { w.tkClusters[0].Endpoint.Host = "192.168.40.99" },
 			kinds:  []EdgeKind{EdgeRealizes},
 			remove: []string{"supervisor/tk-cluster/acme-fitness realizes acme-fitness/cluster/acme-fitness"},
 		},
@@ -431,8 +432,8 @@ func TestJoinStates(t *testing.T) {
 			[]want{{KindVSphereNamespace, "acme-data", StateDown, "ERROR"}},
 		},
 		"a TK cluster that is being made": {
-			func(w *world) { w.tkClusters[0].Phase = "Provisioning" },
-			[]want{{KindTKCluster, "acme-fitness", StateDegraded, "Provisioning"}},
+			func(w *world) { w.tkClusters[0].Phase = tkc.PhaseCreating },
+			[]want{{KindTKCluster, "acme-fitness", StateDegraded, "creating"}},
 		},
 		"a pool without members": {
 			func(w *world) { w.nsx.pools[0].Members = nil },

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/tkc"
 )
 
 // errTimeout ends a source that does not answer.
@@ -25,7 +26,7 @@ type observed struct {
 	nsx      *nsxSeen     // nil: not asked
 	clusters []clusterSeen
 
-	tkClusters []TKCluster
+	tkClusters []tkc.Cluster
 	tkHoles    *holes
 }
 

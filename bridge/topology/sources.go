@@ -5,19 +5,20 @@ package topology
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx"
+	"github.com/viaduct-sdk/viaduct/tkc"
 	"github.com/viaduct-sdk/viaduct/vcenter"
 )
 
@@ -32,7 +33,8 @@ type Sources struct {
 	// Clusters are Tanzu Kubernetes clusters, and any others.
 	Clusters []Cluster
 	// TKClusters lists the objects on the Supervisor that ask for TK clusters.
-	TKClusters TKClusterLister
+	// It needs Supervisor, in whose namespaces they are.
+	TKClusters TKClusters
 	// Timeout is how long each server is waited for before it is a hole; 30
 	// seconds when zero.
 	Timeout time.Duration
@@ -100,27 +102,10 @@ func endpoint(host string) string {
 	return strings.ToLower(u.Host) + ":443"
 }
 
-// TKCluster is a TK cluster as the Supervisor knows it.
-type TKCluster struct {
-	Namespace, Name string
-	UID             types.UID
-	// Phase is "running", "creating" and so on, in lower or upper case.
-	Phase   string
-	Version string
-	// Endpoint is the host and port of its API server; empty until it has one.
-	Endpoint string
+// TKClusters lists the TK clusters of a Supervisor: a [*tkc.Client].
+type TKClusters interface {
+	List(ctx context.Context, opts tkc.ListOptions) ([]tkc.Cluster, error)
 }
-
-// TKClusterLister lists the TK clusters of a Supervisor.
-type TKClusterLister interface {
-	TKClusters(ctx context.Context) ([]TKCluster, error)
-}
-
-// TKClusterFunc is a function as a [TKClusterLister].
-type TKClusterFunc func(ctx context.Context) ([]TKCluster, error)
-
-// TKClusters calls f.
-func (f TKClusterFunc) TKClusters(ctx context.Context) ([]TKCluster, error) { return f(ctx) }
 
 // Collect asks all sources at once and joins what they know. It writes nothing.
 //
@@ -199,8 +184,10 @@ func (s Sources) observe(ctx context.Context) observed {
 	}
 	if s.TKClusters != nil {
 		ask(func(ctx context.Context) {
-			found, err := s.TKClusters.TKClusters(ctx)
-			o.tkHoles.note(ctx, "TK clusters", err)
+			found, err := s.TKClusters.List(ctx, tkc.ListOptions{})
+			if !errors.Is(err, viaduct.ErrUnsupported) { // no TKG service: no TK clusters
+				o.tkHoles.note(ctx, "TK clusters", err)
+			}
 			o.tkClusters = found
 		})
 	}

@@ -51,9 +51,11 @@ func newWriter(w io.Writer, g *Graph) *writer {
 	return t
 }
 
+// deepest is how deep groups may nest; what is deeper is in a circle.
+const deepest = 64
+
 // circular reports whether a node is in itself, or too deep to tell.
 func (t *writer) circular(i int) bool {
-	const deepest = 64
 	for range deepest {
 		parent, ok := t.number[t.g.Nodes[i].Parent]
 		if !ok {

@@ -19,6 +19,7 @@ import (
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
+	"github.com/viaduct-sdk/viaduct/tkc"
 	"github.com/viaduct-sdk/viaduct/vcenter"
 )
 
@@ -197,10 +198,10 @@ func (w *world) publish(ns string, s *corev1.Service, port int32, members []nsx.
 
 // cluster adds a TK cluster, with its object on the Supervisor.
 func (w *world) cluster(name, namespace string) *clusterSeen {
-	endpoint := fmt.Sprintf("192.168.40.%d:6443", len(w.clusters))
-	w.clusters = append(w.clusters, clusterSeen{name: name, endpoint: endpoint})
-	w.tkClusters = append(w.tkClusters, TKCluster{
-		Namespace: namespace, Name: name, UID: kubetypes.UID(uid("tkc", name)), Phase: "running", Endpoint: endpoint,
+	endpoint := tkc.Endpoint{Host: fmt.Sprintf("192.168.40.%d", len(w.clusters)), Port: 6443}
+	w.clusters = append(w.clusters, clusterSeen{name: name, endpoint: endpoint.String()})
+	w.tkClusters = append(w.tkClusters, tkc.Cluster{
+		Namespace: namespace, Name: name, UID: kubetypes.UID(uid("tkc", name)), Phase: tkc.PhaseRunning, Endpoint: endpoint,
 	})
 	c := &w.clusters[len(w.clusters)-1]
 	c.system, c.cluster = SystemTKCluster, name

@@ -136,29 +136,11 @@ func (b *block) move(from, to int) {
 	b.cells = slices.Insert(slices.Delete(b.cells, from, from+1), to, c)
 }
 
-// tangle counts the crossings, weighted, of the order alone.
+// tangle counts the crossings of the order alone.
 func (s *scene) tangle() int {
-	place := map[placeKey]int{}
 	count := 0
-	var walk func(b *block)
-	walk = func(b *block) {
-		count++
-		for r := b.first; r <= b.last; r++ {
-			place[placeKey{nil, b, r}] = count
-		}
-		for _, c := range b.cells {
-			if c.block != nil {
-				walk(c.block)
-				continue
-			}
-			count++
-			for r := c.item.first; r <= c.item.last; r++ {
-				place[placeKey{c.item, nil, r}] = count
-			}
-		}
-	}
 	for _, l := range s.lanes {
-		walk(l.root)
+		l.root.number(&count)
 	}
 	between := make([][]segment, len(s.rows))
 	for _, l := range s.links {
@@ -166,12 +148,13 @@ func (s *scene) tangle() int {
 			continue
 		}
 		above := l.upper
-		for _, below := range append(ends(l.passages), l.lower) {
+		for i := 0; i <= len(l.passages); i++ {
+			below := l.lower
+			if i < len(l.passages) {
+				below = end{item: l.passages[i]}
+			}
 			_, r := above.rows()
-			first, _ := below.rows()
-			between[r] = append(between[r], segment{
-				float64(place[placeKey{above.item, above.block, r}]), float64(place[placeKey{below.item, below.block, first}]),
-			})
+			between[r] = append(between[r], segment{above.number(), below.number()})
 			above = below
 		}
 	}
@@ -182,10 +165,25 @@ func (s *scene) tangle() int {
 	return crossed
 }
 
-type placeKey struct {
-	item  *item
-	block *block
-	row   int
+// number counts the cells of a block through, from left to right.
+func (b *block) number(count *int) {
+	*count++
+	b.place = float64(*count)
+	for _, c := range b.cells {
+		if c.block != nil {
+			c.block.number(count)
+			continue
+		}
+		*count++
+		c.item.place = float64(*count)
+	}
+}
+
+func (e end) number() float64 {
+	if e.block != nil {
+		return e.block.place
+	}
+	return e.item.place
 }
 
 // begin puts passages and what lies beneath to the left, and all else in the

@@ -45,7 +45,8 @@ type item struct {
 	x           float64 // of its middle
 	width       float64
 	near        []neighbour
-	index       int // of its variable while places are computed
+	index       int     // of its variable while places are computed
+	place       float64 // among all cells, from left to right
 }
 
 // block is a group, or all of a lane.
@@ -58,6 +59,7 @@ type block struct {
 	top, bottom float64
 	minWidth    float64
 	borders     [2]int // variables
+	place       float64
 }
 
 // cell is an item or a block within a block.

@@ -1,0 +1,222 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package svg
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/viaduct-sdk/viaduct/bridge/topology"
+)
+
+func lay(g *topology.Graph) *scene {
+	s := newScene(canonical(topology.Simplify(g)))
+	s.order()
+	s.place()
+	s.stack()
+	s.route()
+	return s
+}
+
+// random is a graph without sense: groups within groups, and edges between
+// anything.
+func random(seed uint64) *topology.Graph {
+	r := rand.New(rand.NewPCG(seed, 7))
+	kinds := map[topology.System][]topology.Kind{
+		topology.SystemTKCluster: {topology.KindCluster, topology.KindNamespace, topology.KindImport, topology.KindPod, topology.KindService},
+		topology.SystemNSX: {
+			topology.KindTier1, topology.KindLoadBalancer, topology.KindVirtualServer, topology.KindPool,
+			topology.KindSegment, topology.KindFirewallPolicy,
+		},
+		topology.SystemSupervisor: {topology.KindNamespace, topology.KindService, topology.KindExport, topology.KindPod, topology.KindVMService},
+		topology.SystemVCenter:    {topology.KindPortGroup, topology.KindVSphereNamespace},
+	}
+	edges := []topology.EdgeKind{
+		topology.EdgeResolves, topology.EdgeForwards, topology.EdgeMember, topology.EdgeExports, topology.EdgePublishes,
+		topology.EdgeSelects, topology.EdgeRealizes, topology.EdgeAttaches, topology.EdgeGuards,
+	}
+	g := &topology.Graph{}
+	for i := range 5 + r.IntN(40) {
+		system := systems()[r.IntN(len(systems()))]
+		n := topology.Node{ID: fmt.Sprint(i), System: system, Kind: kinds[system][r.IntN(len(kinds[system]))], Label: fmt.Sprintf("object-%d", i)}
+		if i > 0 && r.IntN(3) > 0 {
+			n.Parent = fmt.Sprint(r.IntN(i + 3)) // itself, and what is not there, too
+		}
+		g.Nodes = append(g.Nodes, n)
+	}
+	for range r.IntN(2*len(g.Nodes)) {
+		g.Edges = append(g.Edges, topology.Edge{
+			Kind: edges[r.IntN(len(edges))], From: fmt.Sprint(r.IntN(len(g.Nodes))), To: fmt.Sprint(r.IntN(len(g.Nodes))),
+		})
+	}
+	return g
+}
+
+// area is a rectangle with a name.
+type area struct {
+	name                     string
+	left, top, right, bottom float64
+}
+
+func (a area) overlaps(b area) bool {
+	const slack = 1.5 // places are rounded
+	return a.left < b.right-slack && b.left < a.right-slack && a.top < b.bottom-slack && b.top < a.bottom-slack
+}
+
+func (a area) holds(b area) bool {
+	const slack = 1.5
+	return a.left <= b.left+slack && b.right <= a.right+slack && a.top <= b.top+slack && b.bottom <= a.bottom+slack
+}
+
+func (s *scene) areaOf(it *item) area {
+	name := "a passage"
+	top, bottom := s.rows[it.first].top, s.rows[it.last].top+nodeHeight
+	if it.node != nil {
+		name = it.node.Label
+	}
+	return area{name, it.x - it.width/2, top, it.x + it.width/2, bottom}
+}
+
+func areaOfBlock(b *block) area {
+	return area{"group " + b.node.Label, b.left, b.top, b.right, b.bottom}
+}
+
+// inside reports whether a block is, or is in, another.
+func (b *block) inside(other *block) bool {
+	for ; b != nil; b = b.parent {
+		if b == other {
+			return true
+		}
+	}
+	return false
+}
+
+func verify(t *testing.T, s *scene) {
+	t.Helper()
+	for i, a := range s.items {
+		for _, b := range s.items[i+1:] {
+			// Lines may touch lines, and nothing else.
+			if (a.node != nil || b.node != nil) && s.areaOf(a).overlaps(s.areaOf(b)) {
+				t.Errorf("%s overlaps %s: %v, %v", s.areaOf(a).name, s.areaOf(b).name, s.areaOf(a), s.areaOf(b))
+			}
+		}
+		for _, b := range s.blocks {
+			switch {
+			case a.parent.inside(b):
+				if a.node != nil && !areaOfBlock(b).holds(s.areaOf(a)) {
+					t.Errorf("%s sticks out of %s: %v, %v", s.areaOf(a).name, areaOfBlock(b).name, s.areaOf(a), areaOfBlock(b))
+				}
+			case areaOfBlock(b).overlaps(s.areaOf(a)):
+				t.Errorf("%s is in %s, where it does not belong: %v, %v", s.areaOf(a).name, areaOfBlock(b).name, s.areaOf(a), areaOfBlock(b))
+			}
+		}
+	}
+	for i, a := range s.blocks {
+		if a.parent.node != nil && !areaOfBlock(a.parent).holds(areaOfBlock(a)) {
+			t.Errorf("%s sticks out of %s: %v, %v", areaOfBlock(a).name, areaOfBlock(a.parent).name, areaOfBlock(a), areaOfBlock(a.parent))
+		}
+		for _, b := range s.blocks[i+1:] {
+			if !a.inside(b) && !b.inside(a) && areaOfBlock(a).overlaps(areaOfBlock(b)) {
+				t.Errorf("%s overlaps %s: %v, %v", areaOfBlock(a).name, areaOfBlock(b).name, areaOfBlock(a), areaOfBlock(b))
+			}
+		}
+	}
+	for i, l := range s.lanes[:max(len(s.lanes)-1, 0)] {
+		if l.bottom >= s.lanes[i+1].top {
+			t.Errorf("lane %s overlaps the next", l.system)
+		}
+	}
+	for _, l := range s.links {
+		if l.path == "" {
+			t.Errorf("the edge %v has no line", l.edge)
+		}
+	}
+}
+
+// TestLayoutOverlapsNothing lays out dozens of graphs and looks at where
+// everything is.
+func TestLayoutOverlapsNothing(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"shop", "broken"} {
+		data, err := os.ReadFile(filepath.Join("..", "testdata", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g topology.Graph
+		if err := json.Unmarshal(data, &g); err != nil {
+			t.Fatal(err)
+		}
+		s := lay(&g)
+		if verify(t, s); len(s.items) < 30 || len(s.links) < 25 {
+			t.Errorf("%s has %d items and %d lines", name, len(s.items), len(s.links))
+		}
+	}
+	for seed := range uint64(30) {
+		if verify(t, lay(random(seed))); t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// TestLayoutOfShopIsStraight holds the picture in the README to its looks: all
+// lines of connections are straight, and none crosses another.
+func TestLayoutOfShopIsStraight(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join("..", "testdata", "shop.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g topology.Graph
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	s := lay(&g)
+	for _, l := range s.links {
+		if weightOf(l.edge.Kind) == weightData && (l.upper.item.x != l.lower.item.x || len(l.passages) > 0) {
+			t.Errorf("%s leads from %s at %v to %s at %v", l.edge.Kind,
+				l.upper.item.node.Label, l.upper.item.x, l.lower.item.node.Label, l.lower.item.x)
+		}
+	}
+}
+
+func TestInversions(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		all := make([]float64, r.IntN(12))
+		for i := range all {
+			all[i] = float64(r.IntN(5))
+		}
+		want := 0
+		for i := range all {
+			for k := range i {
+				if all[k] > all[i] {
+					want++
+				}
+			}
+		}
+		text := fmt.Sprint(all)
+		if got := inversions(all, make([]float64, len(all))); got != want {
+			t.Errorf("%s has %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"web":                        "web",
+		"order-postgres-viaduct-abc": "order-post…",
+		"":                           "",
+		"日本語の名前の長いテキスト": "日本語の名…",
+	} {
+		if got := shorten(text, sizeLabel, false, 82); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
