@@ -223,7 +223,8 @@ func hostile(text string) *Graph {
 			{ID: "f", Kind: KindNamespace, System: SystemVCenter, Label: text, Parent: "e"},
 		},
 		Edges: []Edge{
-			{Kind: EdgeKind(text), From: "a" + text, To: "c"}, {Kind: EdgePublishes, From: "b", To: "c"},
+			{Kind: EdgeKind(text), From: "a" + text, To: "c"},
+			{Kind: EdgePublishes, From: "b", To: "c"},
 			{Kind: EdgePublishes, From: "b", To: "nobody"},
 		},
 		Holes: []Hole{{System: SystemNSX, Cluster: text, Object: text, Reason: text, Message: text}},

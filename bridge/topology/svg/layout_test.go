@@ -49,7 +49,7 @@ func random(seed uint64) *topology.Graph {
 		}
 		g.Nodes = append(g.Nodes, n)
 	}
-	for range r.IntN(2*len(g.Nodes)) {
+	for range r.IntN(2 * len(g.Nodes)) {
 		g.Edges = append(g.Edges, topology.Edge{
 			Kind: edges[r.IntN(len(edges))], From: fmt.Sprint(r.IntN(len(g.Nodes))), To: fmt.Sprint(r.IntN(len(g.Nodes))),
 		})

@@ -184,9 +184,12 @@ func FuzzText(f *testing.F) {
 				{ID: "c2", Kind: topology.KindNamespace, System: topology.SystemVCenter, Label: text, Parent: "c1"},
 			},
 			Edges: []topology.Edge{
-				{Kind: topology.EdgeKind(text), From: "s", To: "k"}, {Kind: topology.EdgeSelects, From: "s", To: "p"},
-				{Kind: topology.EdgeGuards, From: "k", To: "ns"}, {Kind: topology.EdgeGuards, From: "ns", To: "s"},
-				{Kind: topology.EdgeRealizes, From: "c1", To: "ns"}, {Kind: topology.EdgeRealizes, From: "c1", To: "nobody"},
+				{Kind: topology.EdgeKind(text), From: "s", To: "k"},
+				{Kind: topology.EdgeSelects, From: "s", To: "p"},
+				{Kind: topology.EdgeGuards, From: "k", To: "ns"},
+				{Kind: topology.EdgeGuards, From: "ns", To: "s"},
+				{Kind: topology.EdgeRealizes, From: "c1", To: "ns"},
+				{Kind: topology.EdgeRealizes, From: "c1", To: "nobody"},
 			},
 			Holes: []topology.Hole{{System: topology.SystemNSX, Cluster: text, Object: text, Reason: text}},
 		}
