@@ -142,10 +142,10 @@ func TestWaitServerNeverAnswers(t *testing.T) {
 	g.ready.Store(false)
 	f.put(cluster(tkc.TanzuV1alpha3, "acme-app", "a", true))
 	f.put(secret("acme-app", "a", map[string][]byte{"value": g.kubeconfig("first")}))
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := f.client(t).WaitReady(ctx, "acme-app", "a", tkc.WaitOptions{})
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "its API server at "+g.url()+" does not answer: /readyz is 503") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "its API server at "+g.url()+" does not answer") {
 		t.Errorf("%v", err)
 	}
 }
