@@ -4,7 +4,9 @@
 package tkc_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -90,6 +92,9 @@ func TestAccessRefused(t *testing.T) {
 	g.set("second", false)
 	if _, err := send(t.Context(), client, url+"/x", "three"); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("refused for good: %v", err)
+	}
+	if g.refused() != 2 {
+		t.Errorf("%d refusals: a request was sent again with the same credentials", g.refused())
 	}
 	// The Secret is broken: likewise.
 	f.put(secret("acme-app", "a", nil))
@@ -181,6 +186,34 @@ func TestAccessMoved(t *testing.T) {
 	fresh.server.Close()
 	if _, err := send(t.Context(), client, url+"/x", "lost"); err == nil {
 		t.Error("a request without server succeeded")
+	}
+}
+
+// TestAccessAuthority follows the cluster to another authority, after its server
+// has been given a certificate of that.
+func TestAccessAuthority(t *testing.T) {
+	t.Parallel()
+	f := newFake(tkc.TanzuV1alpha3)
+	g := newGuest(t)
+	good := g.kubeconfig("first")
+	other, err := tkc.ParseKubeconfig(readCorpus(t, "good-token.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.StdEncoding.EncodeToString
+	bad := bytes.Replace(good, []byte(encode(g.authority())), []byte(encode(other.CA)), 1)
+	f.put(secret("acme-app", "a", map[string][]byte{"value": bad}))
+	a, err := f.client(t).Access(t.Context(), "acme-app", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := httpClient(t, a.Config())
+	if _, err := send(t.Context(), client, a.Config().Host+"/x", ""); err == nil {
+		t.Fatal("a certificate of another authority is accepted")
+	}
+	f.put(secret("acme-app", "a", map[string][]byte{"value": good}))
+	if got, err := send(t.Context(), client, a.Config().Host+"/x", "again"); got != "again" || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,18 +92,38 @@ func TestUpgrade(t *testing.T) {
 	f := newFake(tkc.TanzuV1alpha3, tkc.ClusterV1beta1)
 	f.put(cluster(tkc.ClusterV1beta1, "acme-app", "a", true))
 	c := f.client(t)
-	for range 2 {
-		all, err := c.List(t.Context(), tkc.ListOptions{})
-		if err != nil || len(all) != 1 {
-			t.Fatalf("%v, %v", all, err)
-		}
-		got, err := c.Get(t.Context(), "acme-app", "a")
-		if err != nil || got.Name != "a" {
-			t.Fatalf("%v, %v", got, err)
-		}
+	asks := []func() error{
+		func() error { _, err := c.Get(t.Context(), "acme-app", "a"); return err },
+		func() error { _, err := c.List(t.Context(), tkc.ListOptions{}); return err },
+	}
+	serve := func(api tkc.API, yes bool) {
 		f.mu.Lock()
-		delete(f.served, string(tkc.TanzuV1alpha3))
-		f.mu.Unlock()
+		defer f.mu.Unlock()
+		delete(f.served, string(api))
+		if yes {
+			f.served[string(api)] = []string{plural(string(api))}
+		}
+	}
+	for i, ask := range asks {
+		serve(tkc.TanzuV1alpha3, true)
+		if apis, err := c.APIs(t.Context()); err != nil || len(apis) != 2 {
+			t.Fatal(apis, err)
+		}
+		serve(tkc.TanzuV1alpha3, false)
+		before := f.discoveries()
+		for range 2 {
+			if err := ask(); err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		if n := f.discoveries() - before; n != 1 {
+			t.Errorf("%d: discovered %d times", i, n)
+		}
+		f.drop(string(tkc.ClusterV1beta1), "acme-app", "a")
+		if _, err := c.Get(t.Context(), "acme-app", "a"); !errors.Is(err, viaduct.ErrNotFound) {
+			t.Errorf("%d: what is not there: %v", i, err)
+		}
+		f.put(cluster(tkc.ClusterV1beta1, "acme-app", "a", true))
 	}
 }
 
@@ -278,7 +299,9 @@ func TestCreate(t *testing.T) {
 					t.Errorf("delete: %v", err)
 				}
 			}
-			if err := c.WaitGone(t.Context(), s.Namespace, s.Name, ""); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := c.WaitGone(ctx, s.Namespace, s.Name, ""); err != nil {
 				t.Errorf("wait: %v", err)
 			}
 		})

@@ -207,6 +207,19 @@ func (f *fakeAPI) seen(prefix string) int {
 	return n
 }
 
+// discoveries counts how often it was asked which APIs it has.
+func (f *fakeAPI) discoveries() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, r := range f.requests {
+		if r == "GET /apis/cluster.x-k8s.io" {
+			n++
+		}
+	}
+	return n
+}
+
 func (f *fakeAPI) setFault(fault func(*http.Request) (int, metav1.StatusReason)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
@@ -92,48 +93,57 @@ func (f follower) listAndWatch(ctx context.Context, sink func(change) bool) (boo
 	if !sink(change{listed: true, replaced: items}) {
 		return true, errStopped
 	}
+	watched := false
 	for {
-		next, err := f.watch(ctx, version, sink)
+		next, opened, err := f.watch(ctx, version, sink)
+		watched = watched || opened
 		if err != nil {
-			return isTransient(err), err
+			return watched, err
 		}
 		if next == version {
-			return true, nil // it ended without a word: list again, after a pause
+			return watched, nil // it ended without a word: list again, after a pause
 		}
 		version = next
 	}
 }
 
 // watch watches from a version on. It returns the version to go on from when the
-// server ended the watch in good order.
-func (f follower) watch(ctx context.Context, version string, sink func(change) bool) (string, error) {
+// server ended the watch in good order, and whether the server let it watch.
+func (f follower) watch(ctx context.Context, version string, sink func(change) bool) (next string, opened bool, err error) {
 	const seconds = 240 // the server ends it then, so that a dead connection does not last
 	opts := f.opts
 	opts.ResourceVersion, opts.AllowWatchBookmarks = version, true
 	opts.TimeoutSeconds = new(int64(seconds + rand.N(seconds))) //nolint:gosec // to spread load, no secret
 	w, err := f.objects.Watch(ctx, opts)
 	if err != nil {
-		return "", serverError(f.op, f.object, err)
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			return "", true, f.ended() // too late for that version, and no refusal
+		}
+		return "", false, listError(f.op, f.object, err)
 	}
 	defer w.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return "", context.Cause(ctx)
+			return "", true, context.Cause(ctx)
 		case event, open := <-w.ResultChan():
 			if !open {
-				return version, nil
+				return version, true, nil
 			}
 			o, ok := event.Object.(*unstructured.Unstructured)
 			if !ok || event.Type == watch.Error {
-				return "", &Error{Op: f.op, Object: f.object, Message: "the server ended the watch", kind: viaduct.ErrUnavailable}
+				return "", true, f.ended()
 			}
 			version = o.GetResourceVersion()
 			if !f.tell(event.Type, o, sink) {
-				return "", errStopped
+				return "", true, errStopped
 			}
 		}
 	}
+}
+
+func (f follower) ended() error {
+	return &Error{Op: f.op, Object: f.object, Message: "the server ended the watch", kind: viaduct.ErrUnavailable}
 }
 
 func (f follower) tell(kind watch.EventType, o *unstructured.Unstructured, sink func(change) bool) bool {

@@ -32,13 +32,19 @@ type guest struct {
 
 func newGuest(t testing.TB) *guest {
 	t.Helper()
+	g := exampleServer()
+	t.Cleanup(g.server.Close)
+	return g
+}
+
+// exampleServer is a guest that the caller closes.
+func exampleServer() *guest {
 	g := &guest{good: map[string]bool{"first": true}, used: map[string]int{}, hold: make(chan struct{}), held: make(chan struct{}, 100)}
 	g.ready.Store(true)
 	g.server = httptest.NewUnstartedServer(g)
 	g.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	g.server.EnableHTTP2 = true
 	g.server.StartTLS()
-	t.Cleanup(g.server.Close)
 	return g
 }
 

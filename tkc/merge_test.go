@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -18,12 +19,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/tools/clientcmd/api/latest"
+	"sigs.k8s.io/yaml"
 
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/tkc"
 )
 
-func goodKubeconfig(t *testing.T, name string) *tkc.Kubeconfig {
+func goodKubeconfig(t testing.TB, name string) *tkc.Kubeconfig {
 	t.Helper()
 	k, err := tkc.ParseKubeconfig(readCorpus(t, name))
 	if err != nil {
@@ -58,7 +60,7 @@ current-context: old
 x-top: 012
 `
 
-func writeTemp(t *testing.T, content string) string {
+func writeTemp(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -67,7 +69,7 @@ func writeTemp(t *testing.T, content string) string {
 	return path
 }
 
-func read(t *testing.T, path string) string {
+func read(t testing.TB, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -364,4 +366,41 @@ func TestMergeLock(t *testing.T) {
 			t.Errorf("context %s was lost", name)
 		}
 	}
+}
+
+// FuzzMerge merges into files of any content: what is refused stays as it is, what
+// is accepted needs no second merge and keeps what was there.
+func FuzzMerge(f *testing.F) {
+	f.Add([]byte(somebodys))
+	for _, name := range corpusFiles(f) {
+		f.Add(readCorpus(f, name))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		k := goodKubeconfig(t, "good-token.yaml")
+		path := writeTemp(t, string(data))
+		opts := tkc.MergeOptions{Name: "fitness"}
+		changed, err := k.MergeFile(t.Context(), path, opts)
+		if err != nil || !changed {
+			if read(t, path) != string(data) {
+				t.Fatalf("the file changed: %t, %v", changed, err)
+			}
+			return
+		}
+		before, after := map[string]any{}, map[string]any{}
+		if yaml.Unmarshal(data, &before) != nil {
+			return // kubectl would not have read it either
+		}
+		if err := yaml.Unmarshal([]byte(read(t, path)), &after); err != nil {
+			t.Fatalf("written what kubectl does not read: %v", err)
+		}
+		for name, value := range before {
+			list, isList := value.([]any)
+			if (isList && len(after[name].([]any)) < len(list)) || (!isList && value != nil && value != "" && !reflect.DeepEqual(value, after[name])) {
+				t.Fatalf("lost something of %q", name)
+			}
+		}
+		if changed, err := k.MergeFile(t.Context(), path, opts); changed || err != nil {
+			t.Fatalf("merged again: %t, %v", changed, err)
+		}
+	})
 }

@@ -62,7 +62,9 @@ func TestWaitReady(t *testing.T) {
 		func() { g.ready.Store(true) },
 		func() {},
 	}
-	got, err := f.client(t).WaitReady(t.Context(), "acme-app", "acme-fitness", tkc.WaitOptions{OnProgress: func(p tkc.Progress) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	got, err := f.client(t).WaitReady(ctx, "acme-app", "acme-fitness", tkc.WaitOptions{OnProgress: func(p tkc.Progress) {
 		state, _, _ := strings.Cut(p.State, ": ")
 		states = append(states, strings.ReplaceAll(state, g.url(), "URL"))
 		steps[0]()
@@ -174,11 +176,11 @@ func TestWaitGone(t *testing.T) {
 			}
 			return 0, ""
 		})
-		if err := c.WaitGone(t.Context(), "acme-app", "a", u.GetUID()); err != nil {
-			t.Error(err)
-		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
+		if err := c.WaitGone(ctx, "acme-app", "a", u.GetUID()); err != nil {
+			t.Error(err)
+		}
 		err := c.WaitGone(ctx, "acme-app", "a", "")
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "its phase is running") {
 			t.Errorf("one that stays: %v", err)

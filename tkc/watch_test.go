@@ -63,14 +63,27 @@ func (w *watching) want(events ...string) {
 	}
 }
 
+// end returns the error that the watch ends with.
+func (w *watching) end() error {
+	const patience = time.Hour // of the bubble's time
+	select {
+	case err := <-w.ended:
+		return err
+	case <-time.After(patience):
+		return nil
+	}
+}
+
 // TestWatch sees a cluster through its life, under two APIs.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(tkc.TanzuV1alpha3, tkc.ClusterV1beta1)
 		f.put(cluster(tkc.TanzuV1alpha3, "acme-app", "old", true))
+		f.put(cluster(tkc.TanzuV1alpha3, "acme-app", "two", true))
+		f.put(cluster(tkc.ClusterV1beta1, "acme-app", "two", true))
 		w := startWatch(t, f.client(t))
-		w.want("added acme-app/old", "ready acme-app/old")
+		w.want("added acme-app/old", "ready acme-app/old", "added acme-app/two", "ready acme-app/two")
 
 		tanzu := cluster(tkc.TanzuV1alpha3, "acme-app", "a", false)
 		f.put(tanzu)
@@ -138,6 +151,42 @@ func TestWatchReconnects(t *testing.T) {
 	}
 }
 
+// TestWatchResumes goes on with a watch that the server ended in good order, and
+// is refused at first: because the version is too old, or because the server has
+// just been started.
+func TestWatchResumes(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{http.StatusGone, http.StatusForbidden, http.StatusNotFound, http.StatusUnauthorized} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(tkc.ClusterV1beta2)
+				w := startWatch(t, f.client(t))
+				w.want()
+				f.put(cluster(tkc.ClusterV1beta2, "acme-app", "first", false))
+				w.want("added acme-app/first")
+				refused := false
+				f.setFault(func(r *http.Request) (int, metav1.StatusReason) {
+					if !refused && r.URL.Query().Get("watch") != "" {
+						refused = true
+						return code, metav1.StatusReasonExpired
+					}
+					return 0, ""
+				})
+				f.disconnect(0)
+				if err := pass(t.Context(), 60_000); err != nil {
+					t.Fatal(err)
+				}
+				f.put(cluster(tkc.ClusterV1beta2, "acme-app", "second", false))
+				w.want("added acme-app/second")
+				if !refused {
+					t.Error("the watch was not refused")
+				}
+			})
+		})
+	}
+}
+
 // TestWatchEnds checks what ends a watch.
 func TestWatchEnds(t *testing.T) {
 	t.Parallel()
@@ -150,10 +199,10 @@ func TestWatchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(tkc.ClusterV1beta2)
 		f.setFault(forbidden)
-		if err := <-startWatch(t, f.client(t)).ended; !errors.Is(err, viaduct.ErrForbidden) {
+		if err := startWatch(t, f.client(t)).end(); !errors.Is(err, viaduct.ErrForbidden) {
 			t.Errorf("forbidden: %v", err)
 		}
-		if err := <-startWatch(t, newFake().client(t)).ended; !errors.Is(err, viaduct.ErrUnsupported) {
+		if err := startWatch(t, newFake().client(t)).end(); !errors.Is(err, viaduct.ErrUnsupported) {
 			t.Errorf("no API: %v", err)
 		}
 		// Forbidden later on, and staying so.
@@ -162,7 +211,7 @@ func TestWatchEnds(t *testing.T) {
 		synctest.Wait()
 		f.setFault(forbidden)
 		f.disconnect(http.StatusGone)
-		if err := <-w.ended; !errors.Is(err, viaduct.ErrForbidden) {
+		if err := w.end(); !errors.Is(err, viaduct.ErrForbidden) {
 			t.Errorf("forbidden later: %v", err)
 		}
 		f.setFault(nil)
