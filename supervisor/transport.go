@@ -6,6 +6,8 @@ package supervisor
 import (
 	"io"
 	"net/http"
+
+	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
 // tokenTransport sets the token of a source on each request, and replays a
@@ -19,7 +21,7 @@ type tokenTransport struct {
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	token, err := t.source.Token(req.Context())
 	if err != nil {
-		closeBody(req)
+		rest.CloseBody(req)
 		return nil, err
 	}
 	resp, err := t.base.RoundTrip(withToken(req, token))
@@ -27,7 +29,7 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	t.source.Invalidate(token.Value)
-	replay, ok := rewind(req)
+	replay, ok := rest.Rewind(req)
 	if !ok {
 		return resp, nil
 	}
@@ -38,7 +40,7 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(withToken(replay, fresh))
 	}
 	// The refusal stands; whoever reads it learns more than from the login.
-	closeBody(replay)
+	rest.CloseBody(replay)
 	return resp, nil
 }
 
@@ -50,28 +52,4 @@ func withToken(req *http.Request, token Token) *http.Request {
 	c := req.Clone(req.Context())
 	c.Header.Set("Authorization", "Bearer "+token.Value)
 	return c
-}
-
-// rewind returns the request with its body from the beginning, and false when
-// the body can be read only once.
-func rewind(req *http.Request) (*http.Request, bool) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return req, true
-	}
-	if req.GetBody == nil {
-		return nil, false
-	}
-	body, err := req.GetBody()
-	if err != nil {
-		return nil, false
-	}
-	c := req.Clone(req.Context())
-	c.Body = body
-	return c, true
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/viaduct-sdk/viaduct/internal/rest"
 )
 
 // swapping is an [Access] as a transport.
@@ -23,13 +25,13 @@ func (s *swapping) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !insufficient(resp, err) || req.Context().Err() != nil {
 		return resp, err
 	}
-	replay, ok := rewind(req)
+	replay, ok := rest.Rewind(req)
 	if !ok {
 		return resp, err
 	}
 	fresh := a.others(req.Context(), used)
 	if fresh == used {
-		closeBody(replay)
+		rest.CloseBody(replay)
 		return resp, err // the answer says more than what the Secret does not
 	}
 	if err == nil {
@@ -78,28 +80,4 @@ func insufficient(resp *http.Response, err error) bool {
 // CloseIdleConnections closes those of the credentials that are in use.
 func (s *swapping) CloseIdleConnections() {
 	(&http.Client{Transport: (*Access)(s).credentials().transport}).CloseIdleConnections()
-}
-
-// rewind returns the request with its body from the beginning, and false when the
-// body can be read only once.
-func rewind(req *http.Request) (*http.Request, bool) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return req, true
-	}
-	if req.GetBody == nil {
-		return nil, false
-	}
-	body, err := req.GetBody()
-	if err != nil {
-		return nil, false
-	}
-	c := req.Clone(req.Context())
-	c.Body = body
-	return c, true
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
 }
