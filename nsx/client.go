@@ -44,20 +44,22 @@ func NewClient(endpoint string, auth Auth, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("nsx: %w", err)
 	}
 	cfg := rest.Config{
-		Server:          "nsx",
-		Endpoints:       o.endpoints,
-		HTTPClient:      o.httpClient,
-		TLS:             o.tls,
-		Auth:            scheme,
-		DecodeError:     decodeError,
-		Classify:        classify,
-		Retry:           rest.Retry(o.retry),
-		Limit:           rest.Limit(o.limit),
-		Health:          managerBase + "/reverse-proxy/node/health",
-		Healthy:         healthy,
-		Logger:          o.logger,
-		UserAgent:       o.userAgent,
-		RequestIDHeader: requestIDHeader,
+		Server:      "nsx",
+		Endpoints:   o.endpoints,
+		HTTPClient:  o.httpClient,
+		TLS:         o.tls,
+		Auth:        scheme,
+		DecodeError: decodeError,
+		Classify:    classify,
+		Retry:       rest.Retry(o.retry),
+		// So it is in the Policy API; the Manager API hardly has any.
+		PatchIsIdempotent: true,
+		Limit:             rest.Limit(o.limit),
+		Health:            managerBase + "/reverse-proxy/node/health",
+		Healthy:           healthy,
+		Logger:            o.logger,
+		UserAgent:         o.userAgent,
+		RequestIDHeader:   requestIDHeader,
 	}
 	if o.observer != nil {
 		cfg.Observer = func(ctx context.Context, call rest.Call) { o.observer(ctx, Call(call)) }
@@ -119,8 +121,7 @@ type call struct {
 	idempotent bool
 }
 
-// do sends the request. PATCH is idempotent in the Policy API: it says what an
-// object is to be, not how to change it.
+// do sends the request to the Policy API.
 func (c *Client) do(ctx context.Context, r call) error {
 	return c.send(ctx, policyBase, r)
 }
@@ -138,6 +139,6 @@ func (c *Client) send(ctx context.Context, base string, r call) error {
 		Op: r.op, Object: r.object, Method: r.method,
 		Route: r.route, Path: path, Query: w.query(r.query), Header: w.header(),
 		Body: r.body, Into: r.into,
-		Idempotent: r.idempotent || r.method == http.MethodPatch,
+		Idempotent: r.idempotent,
 	})
 }

@@ -91,6 +91,5 @@ func rawRequest(method, path string) (rest.Request, error) {
 	return rest.Request{
 		Op: "call", Object: path, Method: method, Route: "*",
 		Path: policyBase + parsed.escaped(), Query: values,
-		Idempotent: method == http.MethodPatch,
 	}, nil
 }

@@ -178,7 +178,7 @@ func (c *call) mayRepeat() bool {
 	case Unsent, Busy, Throttled:
 		return true
 	case Uncertain, Overloaded:
-		return c.req.idempotent()
+		return c.req.idempotent() || c.client.cfg.PatchIsIdempotent && c.req.Method == http.MethodPatch
 	default:
 		return false
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	// Classify decides what a failure means; nil is [Classify].
 	Classify func(Outcome) Class
 
+	// PatchIsIdempotent says that a PATCH of this server tells what an object is
+	// to be, not how to change it, so that sending it twice does no harm.
+	PatchIsIdempotent bool
+
 	// Retry is how often and how patiently to try again.
 	Retry Retry
 

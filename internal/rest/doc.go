@@ -58,7 +58,8 @@
 //     or never sent ([Unsent]): any method;
 //   - perhaps executed ([Uncertain], [Overloaded]: a lost connection, an answer
 //     that was cut short, 502, 503, 504): idempotent requests only, which are GET, HEAD,
-//     OPTIONS, PUT, DELETE and those that say so in [Request].Idempotent;
+//     OPTIONS, PUT, DELETE, PATCH where [Config].PatchIsIdempotent, and those
+//     that say so in [Request].Idempotent;
 //   - anything else: not at all.
 //
 // The next attempt follows at once if another healthy endpoint has not been

@@ -43,7 +43,8 @@ type Request struct {
 	Into any
 
 	// Idempotent says that sending the request twice does no more than
-	// sending it once. GET, HEAD, OPTIONS, PUT and DELETE are so anyway.
+	// sending it once. GET, HEAD, OPTIONS, PUT and DELETE are so anyway, and
+	// PATCH where [Config].PatchIsIdempotent.
 	Idempotent bool
 
 	// foreign marks a request whose failure is an answer like any other.

@@ -136,6 +136,12 @@ func TestChain(t *testing.T) {
 				srv.Inject(nsxsim.Fault{Method: http.MethodGet, Kind: nsxsim.FaultTruncate})
 			},
 		},
+		"reset of a write": {
+			reason: "a PATCH says what the object is to be, and is sent again too",
+			before: func(srv *nsxsim.Server) {
+				srv.Inject(nsxsim.Fault{Method: http.MethodPatch, Kind: nsxsim.FaultReset})
+			},
+		},
 		"manager down": {
 			reason: "another manager of the cluster answers",
 			sim:    []nsxsim.Option{nsxsim.WithManagers(2)},
@@ -151,6 +157,9 @@ func TestChain(t *testing.T) {
 				t.Fatal(sdk.Error(err))
 			}
 			tc.before(srv)
+			if err := pools.Patch("p", pool("p")); err != nil {
+				t.Errorf("%s: %v", tc.reason, sdk.Error(err))
+			}
 			if got, err := pools.Get("p"); err != nil || *got.Id != "p" {
 				t.Errorf("%s: %v", tc.reason, sdk.Error(err))
 			}
