@@ -60,7 +60,7 @@ func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name stri
 // the client's side, so that tests are as fast as the server is.
 func (c *Cluster) anonymous() *rest.Config {
 	return &rest.Config{
-		Host:            fmt.Sprintf("https://127.0.0.1:%d", c.port.number),
+		Host:            fmt.Sprintf("https://%s:%d", c.keeper.address, c.port.number),
 		TLSClientConfig: rest.TLSClientConfig{CAData: c.authority.CertPEM()},
 		QPS:             -1,
 	}

@@ -101,7 +101,7 @@ func (c *Cluster) file(name string) string { return c.keeper.path(c.Name, name) 
 func (c *Cluster) writeFiles() error {
 	firstService := c.ServiceCIDR.Masked().Addr().Next().String()
 	serving, err := c.authority.Server("kubernetes", "kubernetes.default", "kubernetes.default.svc",
-		"kubernetes.default.svc.cluster.local", firstService)
+		"kubernetes.default.svc.cluster.local", firstService, c.keeper.address.String())
 	if err != nil {
 		return err
 	}

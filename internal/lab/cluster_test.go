@@ -263,6 +263,7 @@ func TestRefusedNames(t *testing.T) {
 	}
 	for reason, config := range map[string]lab.Config{
 		"a name twice":         {TKClusters: []string{"a", "a"}},
+		"no single address":    {Address: netip.IPv4Unspecified()},
 		"no vCenter to ask":    {Namespaces: []string{"acme-data"}, ControlPlanesOnly: true},
 		"binaries not there":   {Assets: t.TempDir()},
 		"a name with a slash":  {TKClusters: []string{"a/b"}},

@@ -41,6 +41,12 @@ type Config struct {
 	// second. Nil means silence.
 	Progress io.Writer
 
+	// Address is where the API servers listen: the loopback interface when it
+	// is zero. It must be an IPv4 address of this machine, or rather of the
+	// network namespace that the lab runs in, and lets the nodes of a cluster
+	// reach its API server from namespaces of their own.
+	Address netip.Addr
+
 	// ServiceCIDR is the service range of the Supervisor; 10.96.0.0/23 when
 	// zero. TK clusters have ranges of their own.
 	ServiceCIDR netip.Prefix
@@ -73,6 +79,9 @@ func Reference() Config {
 const supervisorName = "supervisor"
 
 func (c Config) withDefaults() Config {
+	if !c.Address.IsValid() {
+		c.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
 	if !c.ServiceCIDR.IsValid() {
 		c.ServiceCIDR = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 96, 0, 0}), 23)
 	}
@@ -89,6 +98,9 @@ func (c Config) validate() error {
 			return fmt.Errorf("lab: TK cluster %q is named twice: %w", name, viaduct.ErrInvalid)
 		}
 		seen[name] = true
+	}
+	if !c.Address.Is4() || c.Address.IsUnspecified() {
+		return fmt.Errorf("lab: API servers at %s, which is no single IPv4 address: %w", c.Address, viaduct.ErrInvalid)
 	}
 	if c.ControlPlanesOnly && len(c.Namespaces) > 0 {
 		return fmt.Errorf("lab: vSphere Namespaces without a vCenter: %w", viaduct.ErrInvalid)

@@ -6,6 +6,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,11 +27,12 @@ import (
 // closes, because this process is gone, however it went, the shell kills the
 // processes that it was told of and removes the directory.
 type keeper struct {
-	dir    string
-	starts chan startRequest
-	ended  <-chan struct{} // closed when the context has ended
-	cancel context.CancelFunc
-	all    sync.WaitGroup // the processes that have not been reaped, and serve
+	dir     string
+	address netip.Addr // of the API servers
+	starts  chan startRequest
+	ended   <-chan struct{} // closed when the context has ended
+	cancel  context.CancelFunc
+	all     sync.WaitGroup // the processes that have not been reaped, and serve
 
 	shell *exec.Cmd
 
@@ -79,17 +81,18 @@ done
 
 // newKeeper makes a temporary directory and keeps it until stop is called or
 // this process ends. The processes live no longer than ctx.
-func newKeeper(ctx context.Context) (*keeper, error) {
+func newKeeper(ctx context.Context, address netip.Addr) (*keeper, error) {
 	dir, err := os.MkdirTemp("", "viaduct-lab-")
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	life, cancel := context.WithCancel(ctx)
 	k := &keeper{
-		dir:    dir,
-		starts: make(chan startRequest),
-		ended:  life.Done(),
-		cancel: cancel,
+		dir:     dir,
+		address: address,
+		starts:  make(chan startRequest),
+		ended:   life.Done(),
+		cancel:  cancel,
 	}
 	if err := k.startShell(context.WithoutCancel(ctx)); err != nil {
 		cancel()
@@ -174,7 +177,7 @@ func (k *keeper) spawn(ctx context.Context, c command) (*process, error) {
 
 // holdPort holds a port until it is freed or the keeper stops.
 func (k *keeper) holdPort() (port, error) {
-	p, err := holdPort()
+	p, err := holdPort(k.address)
 	if err != nil {
 		return port{}, err
 	}

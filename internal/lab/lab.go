@@ -79,7 +79,7 @@ func Start(ctx context.Context, config Config) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := newKeeper(ctx)
+	k, err := newKeeper(ctx, config.Address)
 	if err != nil {
 		return nil, err
 	}

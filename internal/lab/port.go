@@ -5,13 +5,14 @@ package lab
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// port is a TCP port of the loopback interface that stays ours. It is a socket
+// port is a TCP port of an address that stays ours. It is a socket
 // that is bound and does not listen: nobody else is given the port, while a
 // server that sets SO_REUSEPORT, as kube-apiserver does with
 // --permit-port-sharing, can listen there, be killed, and listen there again.
@@ -20,7 +21,7 @@ type port struct {
 	free   func()
 }
 
-func holdPort() (port, error) {
+func holdPort(address netip.Addr) (port, error) {
 	// As the standard library does where the kernel can't set the flag at
 	// once: no child may be forked between the two calls.
 	syscall.ForkLock.RLock()
@@ -32,7 +33,7 @@ func holdPort() (port, error) {
 	if err != nil {
 		return port{}, fmt.Errorf("lab: hold a port: %w", err)
 	}
-	number, err := bindLoopback(fd)
+	number, err := bind(fd, address)
 	if err != nil {
 		_ = unix.Close(fd) // Nothing was bound; the first error matters.
 		return port{}, fmt.Errorf("lab: hold a port: %w", err)
@@ -42,11 +43,11 @@ func holdPort() (port, error) {
 	})}, nil
 }
 
-func bindLoopback(fd int) (int, error) {
+func bind(fd int, address netip.Addr) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return 0, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: address.As4()}); err != nil {
 		return 0, err
 	}
 	addr, err := unix.Getsockname(fd)

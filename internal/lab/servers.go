@@ -38,8 +38,8 @@ func (c *Cluster) apiServerCommand() command {
 		log:  c.file("kube-apiserver.log"),
 		argv: slices.Concat(c.servers.apiServer, []string{
 			"--etcd-servers=unix://" + c.sockets[0],
-			"--bind-address=127.0.0.1",
-			"--advertise-address=127.0.0.1",
+			"--bind-address=" + c.keeper.address.String(),
+			"--advertise-address=" + c.keeper.address.String(),
 			"--secure-port=" + strconv.Itoa(c.port.number),
 			"--permit-port-sharing",
 			"--tls-cert-file=" + c.file("apiserver.crt"),

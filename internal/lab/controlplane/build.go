@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Viaduct Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controlplane compiles the control plane of the lab's clusters. It
-// imports next to nothing, so that the program that calls it is compiled, and
-// tells its progress, at once.
+// Package controlplane compiles what the lab's clusters run. It imports next to
+// nothing, so that the program that calls it is compiled, and tells its
+// progress, at once.
 package controlplane
 
 import (
@@ -27,9 +27,33 @@ import (
 
 const modulePath = "github.com/viaduct-sdk/viaduct/internal/lab"
 
+// binary is something that is compiled once and kept.
+type binary struct {
+	name string // of the file in the cache
+	what string // for people
+	// module is the directory of its module, and main that of its package,
+	// both from the directory of the lab's own module.
+	module, main string
+	// contents and about are for whoever waits: what is in it, and how long it
+	// takes.
+	contents, about string
+}
+
+func kube() binary {
+	return binary{
+		name: "kube", what: "the control plane", module: ".", main: "cmd/kube",
+		contents: "etcd, kube-apiserver, kube-controller-manager and kube-proxy", about: "6 minutes",
+	}
+}
+
+func dns() binary {
+	return binary{name: "coredns", what: "CoreDNS", module: "dns", main: "dns", contents: "CoreDNS", about: "2 minutes"}
+}
+
 // Build compiles the control plane (etcd, kube-apiserver and
-// kube-controller-manager in one binary) unless that has been done, and returns
-// the path of the binary, in the user's cache directory.
+// kube-controller-manager, and for nodes kube-proxy, in one binary) unless that
+// has been done, and returns the path of the binary, in the user's cache
+// directory.
 //
 // The first time takes about six minutes on two cores, and the time to download
 // Kubernetes before; w, which may be nil, receives a line every few seconds
@@ -40,12 +64,21 @@ const modulePath = "github.com/viaduct-sdk/viaduct/internal/lab"
 //
 // It needs the go command and the sources of this module.
 func Build(ctx context.Context, w io.Writer) (string, error) {
-	p := progress.New(w)
+	return kube().build(ctx, progress.New(w))
+}
+
+// BuildDNS compiles CoreDNS as Build does the control plane, and returns the
+// path of the binary. The first time takes about two minutes.
+func BuildDNS(ctx context.Context, w io.Writer) (string, error) {
+	return dns().build(ctx, progress.New(w))
+}
+
+func (b binary) build(ctx context.Context, p *progress.Printer) (string, error) {
 	dir, err := sourceDir(ctx)
 	if err != nil {
-		return "", fmt.Errorf("lab: find the sources of the control plane: %w", err)
+		return "", fmt.Errorf("lab: find the sources of %s: %w", b.what, err)
 	}
-	key, err := buildKey(ctx, dir)
+	key, err := b.key(ctx, dir)
 	if err != nil {
 		return "", fmt.Errorf("lab: %w", err)
 	}
@@ -57,36 +90,36 @@ func Build(ctx context.Context, w io.Writer) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // Nothing in there is secret.
 		return "", fmt.Errorf("lab: %w", err)
 	}
-	kube := filepath.Join(cache, "kube-"+key)
-	if use(kube) {
-		return kube, nil
+	path := filepath.Join(cache, b.name+"-"+key)
+	if use(path) {
+		return path, nil
 	}
 	unlock, err := lock(ctx, filepath.Join(cache, "lock"), p)
 	if err != nil {
-		return "", fmt.Errorf("lab: wait for another process that compiles the control plane: %w", err)
+		return "", fmt.Errorf("lab: wait for another process that compiles: %w", err)
 	}
 	defer unlock()
-	if use(kube) {
-		return kube, nil
+	if use(path) {
+		return path, nil
 	}
-	if err := compile(ctx, dir, kube, p); err != nil {
-		return "", fmt.Errorf("lab: compile the control plane: %w", err)
+	if err := b.compile(ctx, dir, path, p); err != nil {
+		return "", fmt.Errorf("lab: compile %s: %w", b.what, err)
 	}
-	prune(cache)
-	return kube, nil
+	b.prune(cache)
+	return path, nil
 }
 
 // use reports whether a binary exists, and marks it as used.
-func use(kube string) bool {
+func use(path string) bool {
 	now := time.Now()
-	return os.Chtimes(kube, now, now) == nil
+	return os.Chtimes(path, now, now) == nil
 }
 
 // prune removes the binaries that nobody used for a month. One that can't be
 // removed is left to the next time.
-func prune(cache string) {
+func (b binary) prune(cache string) {
 	const unused = 30 * 24 * time.Hour
-	old, err := filepath.Glob(filepath.Join(cache, "kube-*"))
+	old, err := filepath.Glob(filepath.Join(cache, b.name+"-*"))
 	if err != nil {
 		return
 	}
@@ -119,20 +152,20 @@ func compileFlags() []string {
 	return []string{"-tags=labkube", "-buildvcs=false", "-ldflags=-s -w"}
 }
 
-// buildKey is a hash of all that the binary is made from.
-func buildKey(ctx context.Context, dir string) (string, error) {
+// key is a hash of all that the binary is made from.
+func (b binary) key(ctx context.Context, dir string) (string, error) {
 	h := sha256.New() // writing to a hash never fails
 	toolchain, err := goCommand(ctx, dir, "env", "GOVERSION", "CGO_ENABLED")
 	if err != nil {
 		return "", err
 	}
 	_, _ = fmt.Fprintln(h, toolchain, runtime.GOOS, runtime.GOARCH, compileFlags())
-	files, err := filepath.Glob(filepath.Join(dir, "cmd", "kube", "*.go"))
+	files, err := filepath.Glob(filepath.Join(dir, b.main, "*.go"))
 	if err != nil {
 		return "", err
 	}
 	slices.Sort(files)
-	for _, name := range append(files, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")) {
+	for _, name := range append(files, filepath.Join(dir, b.module, "go.mod"), filepath.Join(dir, b.module, "go.sum")) {
 		content, err := os.ReadFile(name) //nolint:gosec // The file is one of this module's sources.
 		if err != nil {
 			return "", err
@@ -171,24 +204,25 @@ func goEnv() []string {
 }
 
 // compile compiles the binary beside its destination and moves it there.
-func compile(ctx context.Context, dir, kube string, p *progress.Printer) error {
-	p.Printf("compiling etcd, kube-apiserver and kube-controller-manager, about 6 minutes on two cores the first time, into %s", kube)
+func (b binary) compile(ctx context.Context, dir, path string, p *progress.Printer) error {
+	p.Printf("compiling %s, about %s on two cores the first time, into %s", b.contents, b.about, path)
 	stop := p.Watch("find out what is to be compiled", nil)
-	deps, err := goCommand(ctx, dir, "list", "-tags=labkube", "-deps", "./cmd/kube")
+	sources, module := filepath.Join(dir, b.main), filepath.Join(dir, b.module)
+	deps, err := goCommand(ctx, module, "list", "-tags=labkube", "-deps", sources)
 	stop()
 	if err != nil {
 		return err
 	}
 	seen := &compilerOutput{most: strings.Count(deps, "\n")}
-	defer p.Watch("compile the control plane", seen.detail)()
+	defer p.Watch("compile "+b.what, seen.detail)()
 
-	partial := kube + ".partial"
+	partial := path + ".partial"
 	defer func() { _ = os.Remove(partial) }() // what an interrupted compilation leaves
-	args := slices.Concat([]string{"build", "-v", "-o", partial}, compileFlags(), []string{"./cmd/kube"})
-	if err := runCompiler(ctx, dir, args, seen); err != nil {
+	args := slices.Concat([]string{"build", "-v", "-o", partial}, compileFlags(), []string{sources})
+	if err := runCompiler(ctx, module, args, seen); err != nil {
 		return err
 	}
-	if err := os.Rename(partial, kube); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Rename(partial, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

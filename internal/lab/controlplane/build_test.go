@@ -82,4 +82,11 @@ func TestBuild(t *testing.T) {
 	if err := exec.CommandContext(t.Context(), paths[0], "etcd", "--version").Run(); err != nil {
 		t.Errorf("the binary: %v", err)
 	}
+	dns, err := controlplane.BuildDNS(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.CommandContext(t.Context(), dns, "-version").Run(); err != nil {
+		t.Errorf("CoreDNS: %v", err)
+	}
 }

@@ -108,7 +108,7 @@ func lock(ctx context.Context, name string, p *progress.Printer) (unlock func(),
 	if err != nil {
 		return nil, err
 	}
-	defer p.Watch("wait for another process that compiles the control plane", nil)()
+	defer p.Watch("wait for another process that compiles", nil)()
 	const pause = 200 * time.Millisecond
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()

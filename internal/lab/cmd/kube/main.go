@@ -3,10 +3,10 @@
 
 //go:build labkube
 
-// Command kube is the control plane of a lab cluster: etcd, kube-apiserver and
-// kube-controller-manager in one binary, chosen by the first argument, so that
-// the lab compiles Kubernetes once and still runs each server as a process of
-// its own.
+// Command kube is what runs a lab cluster: etcd, kube-apiserver,
+// kube-controller-manager and, for a node of its own, kube-proxy in one binary,
+// chosen by the first argument, so that the lab compiles Kubernetes once and
+// still runs each server as a process of its own.
 //
 // It hides behind a build tag, so that vetting, linting or testing ./... does
 // not compile Kubernetes, a second time and for the race detector a third.
@@ -21,6 +21,7 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 )
 
 func main() {
@@ -38,12 +39,15 @@ func main() {
 	case "kube-controller-manager":
 		os.Args = args
 		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
+	case "kube-proxy":
+		os.Args = args
+		os.Exit(cli.Run(proxy.NewProxyCommand()))
 	default:
 		usage()
 	}
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: kube {etcd|kube-apiserver|kube-controller-manager} [flags]")
+	fmt.Fprintln(os.Stderr, "usage: kube {etcd|kube-apiserver|kube-controller-manager|kube-proxy} [flags]")
 	os.Exit(2)
 }
