@@ -30,16 +30,23 @@ const absentVersion = "1"
 const attempts = 5
 
 // reconcile plans and applies, again from the start when something changed
-// between the two. It returns the objects that were written.
-func (c *Cluster) reconcile(ctx context.Context, o *commonOptions, plan func(context.Context) (Plan, error)) (written, error) {
+// between the two. It returns the steps that were done, in a dry run those that
+// would be, and the objects that the last attempt wrote.
+func (c *Cluster) reconcile(ctx context.Context, o *commonOptions, plan func(context.Context) (Plan, error)) (Plan, written, error) {
+	var done Plan
 	for attempt := 1; ; attempt++ {
 		p, err := plan(ctx)
 		if err != nil || o.dryRun {
-			return nil, err
+			return p, nil, err
 		}
 		w, err := c.apply(ctx, p, o)
+		var failed *ApplyError
+		if errors.As(err, &failed) {
+			p.Steps = failed.Done
+		}
+		done.Steps = append(done.Steps, p.Steps...)
 		if err == nil || attempt == attempts || !errors.Is(err, viaduct.ErrConflict) {
-			return w, err
+			return done, w, err
 		}
 	}
 }

@@ -41,24 +41,19 @@ import (
 // first four cases nothing was written.
 func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ExportOption) (*Exported, error) {
 	o := newExportOptions(opts)
-	var p, first exportPlan
-	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+	var p exportPlan
+	done, _, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		observed, err := c.observeExport(ctx, service)
 		if err != nil {
 			return Plan{}, err
 		}
-		if p, err = planExport(c.name, service, observed, o); err != nil {
-			return Plan{}, err
-		}
-		if first.Empty() {
-			first = p
-		}
-		return p.Plan, nil
+		p, err = planExport(c.name, service, observed, o)
+		return p.Plan, err
 	})
 	if err != nil {
 		return nil, c.wrap("export", service, err)
 	}
-	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, SessionAffinity: p.affinity, plan: first.Plan}
+	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, SessionAffinity: p.affinity, plan: done}
 	exported.VIPService.Name = p.vipService.Name
 	if o.dryRun {
 		return exported, nil
@@ -88,17 +83,13 @@ func PlanExport(ctx context.Context, c *Cluster, service types.NamespacedName, o
 // leaves the plan empty. Imports elsewhere are not looked at: unimport first.
 func Unexport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ExportOption) (Plan, error) {
 	o := newExportOptions(opts)
-	var first Plan
 	holders := map[types.NamespacedName]types.UID{} // of virtual addresses
-	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+	done, _, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		observed, err := c.observeExport(ctx, service)
 		if err != nil {
 			return Plan{}, err
 		}
 		p, err := planUnexport(c.name, service, observed)
-		if first.Empty() {
-			first = p
-		}
 		for _, s := range p.Steps {
 			holders[types.NamespacedName{Namespace: s.Object.Namespace, Name: s.Object.Name}] = s.uid
 		}
@@ -112,7 +103,7 @@ func Unexport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 	if err != nil {
 		return Plan{}, c.wrap("unexport", service, err)
 	}
-	return first, nil
+	return done, nil
 }
 
 // proveVIP waits until the VIP is proved and completes the document.

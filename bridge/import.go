@@ -76,9 +76,8 @@ func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *i
 	if msgs := validation.IsDNS1035Label(target.Name); len(msgs) > 0 {
 		return nil, c.wrap("import", target, fmt.Errorf("name %q: %s: %w", target.Name, msgs[0], viaduct.ErrInvalid))
 	}
-	var first Plan
 	var observed importObserved
-	w, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+	done, w, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		var err error
 		if observed, err = c.observeImport(ctx, from, target); err != nil {
 			return Plan{}, err
@@ -87,16 +86,12 @@ func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *i
 		if err := c.observeMore(ctx, &observed, e, o); err != nil {
 			return Plan{}, err
 		}
-		p, err := planImport(c.name, e, observed, o)
-		if first.Empty() {
-			first = p
-		}
-		return p, err
+		return planImport(c.name, e, observed, o)
 	})
 	if err != nil {
 		return nil, c.wrap("import", target, err)
 	}
-	return c.imported(e, observed, w, first, o)
+	return c.imported(e, observed, w, done, o)
 }
 
 // imported describes the import from the Service as written, or as observed
@@ -145,20 +140,15 @@ func PlanImport(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOpti
 // somebody else, is no error: it is left alone and the plan is empty.
 func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ImportOption) (Plan, error) {
 	o := newImportOptions(opts)
-	var first Plan
-	_, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+	done, _, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		observed, err := c.observeImport(ctx, c, service)
 		if err != nil {
 			return Plan{}, err
 		}
-		p, err := planUnimport(c.name, service, observed, o)
-		if first.Empty() {
-			first = p
-		}
-		return p, err
+		return planUnimport(c.name, service, observed, o)
 	})
 	if err != nil {
 		return Plan{}, c.wrap("unimport", service, err)
 	}
-	return first, nil
+	return done, nil
 }

@@ -29,9 +29,11 @@ type listing struct {
 type namespaceListing struct {
 	once     sync.Once
 	failed   bool
-	missing  bool
 	services map[string]*unstructured.Unstructured
 	backends map[string][]*unstructured.Unstructured // by Service
+
+	opening sync.Mutex // held by the one import into a missing namespace
+	missing bool
 }
 
 func newListing(c *Cluster) *listing {
@@ -72,6 +74,21 @@ func (l *listing) namespaceMissing(ctx context.Context, name string) (bool, erro
 		return l.cluster.namespaceMissing(ctx, name)
 	}
 	return n.missing, nil
+}
+
+// into runs an import into a namespace. Where that is missing, one at a time: the
+// first makes it, and the others find it.
+func (l *listing) into(ctx context.Context, namespace string, run func() error) error {
+	n := l.namespace(ctx, namespace)
+	n.opening.Lock()
+	if !n.missing {
+		n.opening.Unlock()
+		return run()
+	}
+	defer n.opening.Unlock()
+	err := run()
+	n.missing = err != nil
+	return err
 }
 
 func (l *listing) namespace(ctx context.Context, name string) *namespaceListing {

@@ -239,11 +239,15 @@ func (a *applier) importInto(ctx context.Context, s ServiceSpec, into string, na
 
 // doImport imports when the cluster has a slot free.
 func (a *applier) doImport(ctx context.Context, item *ReportItem, e *Exported, o *importOptions) {
+	from := a.listings[item.Into]
 	a.in(ctx, item.Into, func() {
-		var imported *Imported
-		if imported, item.Err = a.clusters[item.Into].importFrom(ctx, a.listings[item.Into], e, o); item.Err == nil {
-			item.Plan = imported.Plan()
-		}
+		item.Err = from.into(ctx, o.targetOf(e).Namespace, func() error {
+			imported, err := a.clusters[item.Into].importFrom(ctx, from, e, o)
+			if err == nil {
+				item.Plan = imported.Plan()
+			}
+			return err
+		})
 	})
 }
 

@@ -166,3 +166,43 @@ func TestImportAll(t *testing.T) {
 		t.Errorf("a nil document: got %v, want an error that matches ErrInvalid", err)
 	}
 }
+
+// TestImportAllIntoNewNamespace imports many documents into a namespace that
+// none of them finds: one makes it, and nobody writes in vain.
+func TestImportAllIntoNewNamespace(t *testing.T) {
+	t.Parallel()
+	const ns, count = "acme-new", 40
+	ctx := testContext(t)
+	documents := manyDocuments(ns, count)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
+		defer cancel()
+		if err := tkCluster(t).CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tc := range []struct {
+		name string
+		opts []bridge.ImportOption
+		want int
+	}{
+		{"dry run", []bridge.ImportOption{bridge.WithDryRun()}, 0},
+		{"run", nil, 2*count + 1},
+	} {
+		var seen counter
+		report, err := bridge.ImportAll(ctx, importer(t, seen.wrap), documents, append(tc.opts, bridge.WithCreateNamespace())...)
+		if err = errors.Join(err, report.Err()); err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		var all bridge.Plan
+		for _, item := range report.Items {
+			all = bridge.JoinPlans(all, item.Plan)
+		}
+		if len(all.Steps) != 2*len(documents)+1 || all.Steps[0].Object.Kind != "Namespace" {
+			t.Errorf("%s: got %d steps, the first %v; want the namespace and two for each of %d", tc.name, len(all.Steps), all.Steps[0].Object, len(documents))
+		}
+		if len(seen.writes) != tc.want {
+			t.Errorf("%s: got %d writes, want %d", tc.name, len(seen.writes), tc.want)
+		}
+	}
+}
