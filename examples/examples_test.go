@@ -83,7 +83,7 @@ func compare(t *testing.T, name string, output []byte) {
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"acme-fitness", "export-import"} {
+	for _, name := range []string{"acme-fitness", "export-import", "follow-clusters"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), program(t, name))

@@ -33,6 +33,7 @@ import (
 func main() {
 	var flags place.Flags
 	flags.Register(flag.CommandLine)
+	flags.RegisterTKCluster(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

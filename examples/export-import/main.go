@@ -29,6 +29,7 @@ import (
 func main() {
 	var flags place.Flags
 	flags.Register(flag.CommandLine)
+	flags.RegisterTKCluster(flag.CommandLine)
 	service := flag.String("service", "order-postgres", "`name` of the Service")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

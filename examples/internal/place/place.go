@@ -29,22 +29,32 @@ import (
 type Flags struct {
 	// Timeout bounds the whole run.
 	Timeout time.Duration
+	// Namespaces are vSphere Namespaces that the lab has besides that of the
+	// services.
+	Namespaces []string
 
+	needsTKCluster            bool
 	supervisor, tkCluster     string
 	nsxURL, nsxUser, nsxCA    string
 	namespace, tkClusterNamed string
 }
 
-// Register adds the flags to a flag set.
+// Register adds the flags of the exporting side to a flag set.
 func (f *Flags) Register(fs *flag.FlagSet) {
-	fs.DurationVar(&f.Timeout, "timeout", 10*time.Minute, "give up after this time")
 	fs.StringVar(&f.supervisor, "supervisor", "", "kubeconfig `file` of the exporting cluster; empty: run on the lab")
-	fs.StringVar(&f.tkCluster, "tk-cluster", "", "kubeconfig `file` of the importing cluster")
-	fs.StringVar(&f.tkClusterNamed, "tk-cluster-name", "acme-fitness", "`name` of the importing cluster")
 	fs.StringVar(&f.namespace, "namespace", "acme-data", "vSphere Namespace of the services")
 	fs.StringVar(&f.nsxURL, "nsx", "", "`URL` of NSX Manager, to prove virtual addresses; its password is read from NSX_PASSWORD")
 	fs.StringVar(&f.nsxUser, "nsx-user", "admin", "`user` of NSX Manager")
 	fs.StringVar(&f.nsxCA, "nsx-ca", "", "`file` with the certificate of NSX Manager's authority")
+}
+
+// RegisterTKCluster adds the flags of an importing cluster, and of a run that
+// ends by itself.
+func (f *Flags) RegisterTKCluster(fs *flag.FlagSet) {
+	f.needsTKCluster = true
+	fs.DurationVar(&f.Timeout, "timeout", 10*time.Minute, "give up after this time")
+	fs.StringVar(&f.tkCluster, "tk-cluster", "", "kubeconfig `file` of the importing cluster")
+	fs.StringVar(&f.tkClusterNamed, "tk-cluster-name", "acme-fitness", "`name` of the importing cluster")
 }
 
 // Place is what an example works with.
@@ -67,20 +77,25 @@ type Place struct {
 func (f *Flags) Open(ctx context.Context, progress io.Writer) (*Place, error) {
 	p := &Place{Namespace: f.namespace, TKClusterName: f.tkClusterNamed}
 	if f.supervisor == "" && f.tkCluster == "" && f.nsxURL == "" {
-		if err := p.openLab(ctx, progress); err != nil {
+		if err := p.openLab(ctx, f.Namespaces, progress); err != nil {
 			return nil, err
 		}
 		return p, nil
 	}
-	if f.supervisor == "" || f.tkCluster == "" {
+	switch {
+	case f.supervisor == "":
+		return nil, errors.New("real systems need -supervisor")
+	case f.tkCluster == "" && f.needsTKCluster:
 		return nil, errors.New("real systems need both -supervisor and -tk-cluster")
 	}
 	var err error
 	if p.Supervisor, err = clientcmd.BuildConfigFromFlags("", f.supervisor); err != nil {
 		return nil, fmt.Errorf("-supervisor: %w", err)
 	}
-	if p.tkCluster, err = clientcmd.BuildConfigFromFlags("", f.tkCluster); err != nil {
-		return nil, fmt.Errorf("-tk-cluster: %w", err)
+	if f.needsTKCluster {
+		if p.tkCluster, err = clientcmd.BuildConfigFromFlags("", f.tkCluster); err != nil {
+			return nil, fmt.Errorf("-tk-cluster: %w", err)
+		}
 	}
 	if f.nsxURL != "" {
 		p.NSX, err = f.connectNSX()
@@ -104,10 +119,11 @@ func (f *Flags) connectNSX() (*nsx.Client, error) {
 	return nsx.NewClient(f.nsxURL, nsx.SessionAuth(f.nsxUser, password), opts...)
 }
 
-// openLab starts a lab with the vSphere Namespace in it.
-func (p *Place) openLab(ctx context.Context, progress io.Writer) error {
+// openLab starts a lab with the vSphere Namespaces in it.
+func (p *Place) openLab(ctx context.Context, more []string, progress io.Writer) error {
 	var err error
-	if p.lab, err = lab.Start(ctx, lab.Config{Namespaces: []string{p.Namespace}, ControllerManager: true, Progress: progress}); err != nil {
+	p.lab, err = lab.Start(ctx, lab.Config{Namespaces: append([]string{p.Namespace}, more...), ControllerManager: true, Progress: progress})
+	if err != nil {
 		return err
 	}
 	p.Supervisor = p.lab.Supervisor.Config
