@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -76,4 +77,31 @@ func ExampleExported() {
 func ExamplePlan() {
 	fmt.Println(bridge.Plan{})
 	// Output: nothing to do
+}
+
+// A controller calls the bridge from its Reconcile function. It bounds the call
+// rather than wait for NCP, comes again for what may pass, and reports what
+// somebody has to change.
+func ExampleRetryable() {
+	reconcile := func(ctx context.Context, supervisor *bridge.Cluster, name types.NamespacedName) (again time.Duration, err error) {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		_, err = bridge.Export(ctx, supervisor, name)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), bridge.Retryable(err):
+			return 10 * time.Second, nil
+		case err != nil:
+			return 0, err
+		}
+		return time.Hour, nil // nothing is written then unless somebody changed it
+	}
+
+	down, err := bridge.NewCluster("supervisor", &rest.Config{Host: "https://127.0.0.1:1"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	again, err := reconcile(context.Background(), down, types.NamespacedName{Namespace: "acme-data", Name: "order-postgres"})
+	fmt.Println(again, err)
+	// Output: 10s <nil>
 }
