@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,7 +19,7 @@ import (
 type apis struct {
 	client rest.Interface
 
-	mu    sync.Mutex
+	gate  gate
 	found endpointsAPI // empty: not asked yet
 }
 
@@ -29,14 +28,16 @@ func newAPIs(config *rest.Config, httpClient *http.Client) (*apis, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &apis{client: client}, nil
+	return &apis{client: client, gate: newGate()}, nil
 }
 
 // endpoints returns the newest API for endpoints that the server has: slices of
 // version v1 since 1.21, of v1beta1 since 1.17, Endpoints before.
 func (a *apis) endpoints(ctx context.Context) (endpointsAPI, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.gate.enter(ctx, "the API groups of the cluster"); err != nil {
+		return "", err
+	}
+	defer a.gate.leave()
 	if a.found != "" {
 		return a.found, nil
 	}

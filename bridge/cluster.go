@@ -69,7 +69,7 @@ func NewCluster(name string, config *rest.Config, opts ...ClusterOption) (*Clust
 	if err != nil {
 		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, viaduct.ErrInvalid, err)
 	}
-	c := &Cluster{name: name, objects: objects, apis: apis, guards: &guards{}}
+	c := &Cluster{name: name, objects: objects, apis: apis, guards: &guards{gate: newGate()}}
 	for _, opt := range opts {
 		opt(c)
 	}

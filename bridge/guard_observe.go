@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,7 +26,7 @@ const guardAge = 5 * time.Minute
 // guards keeps what a cluster says of its own addresses, so that many imports
 // cost three lists.
 type guards struct {
-	mu    sync.Mutex
+	gate  gate
 	read  time.Time
 	guard Guard
 }
@@ -43,15 +42,21 @@ type guards struct {
 //
 // Errors match [viaduct.ErrUnavailable] when the API server is away.
 func (c *Cluster) Guard(ctx context.Context) (Guard, error) {
-	c.guards.mu.Lock()
-	defer c.guards.mu.Unlock()
+	if err := c.guards.gate.enter(ctx, whatGuardWaits); err != nil {
+		return Guard{}, err
+	}
+	defer c.guards.gate.leave()
 	return c.readGuard(ctx)
 }
 
+const whatGuardWaits = "the lists of the cluster's own addresses"
+
 // ownGuard is Guard, from memory when that is fresh.
 func (c *Cluster) ownGuard(ctx context.Context) (Guard, error) {
-	c.guards.mu.Lock()
-	defer c.guards.mu.Unlock()
+	if err := c.guards.gate.enter(ctx, whatGuardWaits); err != nil {
+		return Guard{}, err
+	}
+	defer c.guards.gate.leave()
 	if !c.guards.read.IsZero() && time.Since(c.guards.read) < guardAge {
 		return c.guards.guard, nil
 	}

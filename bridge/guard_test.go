@@ -172,7 +172,12 @@ func newListServer() *listServer {
 
 func (s *listServer) cluster(t *testing.T) *Cluster {
 	t.Helper()
-	c, err := NewCluster("acme-fitness", &rest.Config{Host: "https://tk.example.com", Transport: s})
+	return clusterOf(t, s)
+}
+
+func clusterOf(t *testing.T, transport http.RoundTripper) *Cluster {
+	t.Helper()
+	c, err := NewCluster("acme-fitness", &rest.Config{Host: "https://tk.example.com", Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
