@@ -27,8 +27,9 @@
 //
 // [Server.Put], [Server.Read], [Server.Remove] and [Server.Paths] are for other
 // simulators and for tests. They follow NSX's rules and need no HTTP.
-// [Server.SetRealization], [Server.SetMemberStatus] and
-// [Server.SetVirtualMachine] stand for what the data plane reports.
+// [Server.SetRealization], [Server.SetMemberStatus], [Server.SetMonitorStatus]
+// and [Server.SetVirtualMachine] stand for what the data plane reports.
+// [Server.Changed] tells the data plane that there is something new.
 //
 // # When things go wrong
 //

@@ -34,6 +34,32 @@ func (s *Server) SetMemberStatus(poolPath, ip, status string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.memberStatus[memberKey{pool: poolPath, ip: ip}] = status
+	s.notify()
+}
+
+// monitorKey names a member of a pool as monitors do, who ask at a port.
+type monitorKey struct {
+	pool   string
+	member netip.AddrPort
+}
+
+// SetMonitorStatus sets what monitors find of the member of the pool at
+// poolPath: UP or DOWN; the empty status takes that back. The port is 0 for a
+// member without one. A member is up when this status and the one that
+// [Server.SetMemberStatus] has set are.
+func (s *Server) SetMonitorStatus(poolPath string, member netip.AddrPort, status string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := monitorKey{pool: poolPath, member: member}
+	if s.monitorStatus[key] == status {
+		return
+	}
+	if status == "" {
+		delete(s.monitorStatus, key)
+	} else {
+		s.monitorStatus[key] = status
+	}
+	s.notify()
 }
 
 func loadBalancerRoutes() []route {
@@ -218,7 +244,7 @@ func (s *Server) members(pool *object) []member {
 		backup, _ := sent["backup_member"].(bool)
 		status, _ := sent["admin_state"].(string)
 		if status == "" || status == "ENABLED" {
-			status = s.health(pool, ip)
+			status = s.health(pool, ip, port)
 		}
 		members = append(members, member{ip: ip, port: port, status: status, backup: backup})
 	}
@@ -232,16 +258,24 @@ func (s *Server) members(pool *object) []member {
 		port = strconv.FormatInt(asInt(dynamic["port"]), 10)
 	}
 	for _, ip := range s.groupAddresses(path) {
-		members = append(members, member{ip: ip, port: port, status: s.health(pool, ip)})
+		members = append(members, member{ip: ip, port: port, status: s.health(pool, ip, port)})
 	}
 	return members
 }
 
-func (s *Server) health(pool *object, ip string) string {
+func (s *Server) health(pool *object, ip, port string) string {
 	if pool.kind != nil && !s.realized(pool) {
 		return statusUnknown
 	}
-	return orDefault(s.memberStatus[memberKey{pool: pool.path, ip: ip}], statusUp)
+	reported := orDefault(s.memberStatus[memberKey{pool: pool.path, ip: ip}], statusUp)
+	if reported != statusUp {
+		return reported
+	}
+	// What is no address, or a range of ports, has no monitor.
+	address, _ := netip.ParseAddr(ip)
+	number, _ := strconv.ParseUint(port, 10, 16)
+	member := netip.AddrPortFrom(address, uint16(number))
+	return orDefault(s.monitorStatus[monitorKey{pool: pool.path, member: member}], statusUp)
 }
 
 // poolState is the pool's status within the service, as the API reference

@@ -63,6 +63,7 @@ func (m *Manager) Start() error {
 		}
 	}
 	m.stopped = false
+	m.s.notify()
 	return nil
 }
 

@@ -219,6 +219,7 @@ func (s *Server) SetVirtualMachine(vm VirtualMachine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.machines[vm.ID] = vm
+	s.notify()
 }
 
 // RemoveVirtualMachine takes a virtual machine out of the inventory, if it is
@@ -227,6 +228,7 @@ func (s *Server) RemoveVirtualMachine(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.machines, id)
+	s.notify()
 }
 
 // externalID names an interface in NSX's inventory.

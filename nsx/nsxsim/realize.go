@@ -44,6 +44,7 @@ func realizationRoutes() []route {
 func (s *Server) SetRealization(path, state, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.notify()
 	if state == "" {
 		delete(s.forced, path)
 		return

@@ -25,22 +25,24 @@ type Server struct {
 	paths  *pathTree
 	routes []route
 
-	mu           sync.Mutex // guards all that follows
-	managers     []*Manager
-	intent       *store
-	manager      *store                              // objects of the Manager API
-	order        map[string][]string                 // paths of its ordered collections
-	given        map[string]map[netip.Addr]bool      // addresses given out by its pools
-	released     map[string]map[netip.Addr]time.Time // addresses of deleted allocations, and until when
-	forced       map[string]realization
-	memberStatus map[memberKey]string
-	lastRule     int64 // the rule_id given last
-	machines     map[string]VirtualMachine
-	accounts     map[string]*account
-	faults       []*armedFault
-	requests     []*Request
-	unsimulated  map[string]bool
-	authority    *authority.Authority
+	mu            sync.Mutex // guards all that follows
+	managers      []*Manager
+	intent        *store
+	manager       *store                              // objects of the Manager API
+	order         map[string][]string                 // paths of its ordered collections
+	given         map[string]map[netip.Addr]bool      // addresses given out by its pools
+	released      map[string]map[netip.Addr]time.Time // addresses of deleted allocations, and until when
+	forced        map[string]realization
+	memberStatus  map[memberKey]string
+	monitorStatus map[monitorKey]string
+	changed       chan struct{} // closed at the next change; nil when nobody waits
+	lastRule      int64         // the rule_id given last
+	machines      map[string]VirtualMachine
+	accounts      map[string]*account
+	faults        []*armedFault
+	requests      []*Request
+	unsimulated   map[string]bool
+	authority     *authority.Authority
 }
 
 // NewServer returns a running simulator, reached in process through
@@ -54,20 +56,21 @@ func NewServer(opts ...Option) *Server {
 		c.principals = append(c.principals, Principal{Name: DefaultUser, Password: DefaultPassword})
 	}
 	s := &Server{
-		config:       c,
-		schema:       parseSchema(schemaText + managerSchemaText),
-		kinds:        kinds(),
-		intent:       newStore(),
-		manager:      newStore(),
-		order:        map[string][]string{},
-		given:        map[string]map[netip.Addr]bool{},
-		released:     map[string]map[netip.Addr]time.Time{},
-		forced:       map[string]realization{},
-		memberStatus: map[memberKey]string{},
-		lastRule:     1000,
-		machines:     map[string]VirtualMachine{},
-		accounts:     map[string]*account{},
-		unsimulated:  map[string]bool{},
+		config:        c,
+		schema:        parseSchema(schemaText + managerSchemaText),
+		kinds:         kinds(),
+		intent:        newStore(),
+		manager:       newStore(),
+		order:         map[string][]string{},
+		given:         map[string]map[netip.Addr]bool{},
+		released:      map[string]map[netip.Addr]time.Time{},
+		forced:        map[string]realization{},
+		memberStatus:  map[memberKey]string{},
+		monitorStatus: map[monitorKey]string{},
+		lastRule:      1000,
+		machines:      map[string]VirtualMachine{},
+		accounts:      map[string]*account{},
+		unsimulated:   map[string]bool{},
 	}
 	s.paths = newPathTree(s.kinds)
 	s.routes = s.newRoutes()

@@ -48,6 +48,8 @@ func (s *Server) transact(t *txn, change func() error) error {
 		for _, undo := range slices.Backward(t.undo) {
 			undo()
 		}
+	} else if len(t.undo) > 0 {
+		s.notify()
 	}
 	return err
 }
