@@ -26,6 +26,8 @@
 //     vCenter, and the namespace's name, which is its key in vCenter
 //   - namespace and port group: the annotations ls_id-N and the port group's
 //     logical switch
+//   - namespace and the networks of what is in it, such as TK clusters: UID and
+//     the tag ncp/project_uid
 //   - port group and segment: the policy path that the port group carries
 //   - segment and load balancer, and tier-1 gateway: connectivity_path
 //   - Service and virtual server: UID and the tag ncp/service_uid
@@ -41,7 +43,8 @@
 //     virtual servers
 //   - VirtualMachineService and Service: the owner's UID; and Service of the TK
 //     cluster: the labels of the cloud provider
-//   - TK cluster and its API server: the address of the API server
+//   - TK cluster, its API server and its VirtualMachineService: the address of
+//     the API server
 //
 // Of an NSX Manager that others use too, only what NCP made and what is
 // connected to it is kept; of a TK cluster, only the namespaces that export,

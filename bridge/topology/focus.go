@@ -3,8 +3,6 @@
 
 package topology
 
-import "slices"
-
 // chains tells which edges are part of what a service consists of, from the
 // imports to the pods, and not of what lies beneath all services alike.
 func chains(g *Graph) func(Edge) bool {
@@ -53,23 +51,25 @@ func Focus(g *Graph, ids ...string) *Graph {
 		to[e.To] = append(to[e.To], e.From)
 	}
 	chain.spread(adjacent)
-	// One step up to the groups, and from there to what lies beneath.
-	base := reach{seen: chain.seen}
-	for id := range chain.seen {
-		base.queue = append(base.queue, id)
-	}
-	slices.Sort(base.queue)
-	for id := ""; len(base.queue) > 0; {
-		id, base.queue = base.queue[0], base.queue[1:]
-		if up := parent[id]; up != "" {
-			if _, ok := parent[up]; ok {
-				base.visit(up)
+	// Up to the groups, and from all of them to what lies beneath; but of a
+	// group that is reached on that way, only the group.
+	base := reach{seen: map[string]bool{}}
+	up := func(id string) []string {
+		var groups []string
+		for depth := 0; id != "" && depth < deepest; depth++ {
+			if id = parent[id]; id != "" {
+				groups = append(groups, id)
 			}
 		}
-		for _, next := range beneath[id] {
-			base.visit(next)
+		return groups
+	}
+	for id := range chain.seen {
+		base.visit(id)
+		for _, group := range up(id) {
+			base.visit(group)
 		}
 	}
+	base.spread(beneath)
 	return g.subgraph(base.seen)
 }
 

@@ -136,7 +136,9 @@ func (j *joiner) prune() map[string]bool {
 	return keep
 }
 
-// stands reports whether a node is kept whether or not it is connected.
+// stands reports whether a node is kept whether or not it is connected. Of NSX
+// these are NCP's virtual servers and pools: if nothing leads to them, that is
+// worth knowing.
 func (j *joiner) stands(n *Node) bool {
 	switch {
 	case n.Kind == KindPortGroup:
@@ -145,6 +147,8 @@ func (j *joiner) stands(n *Node) bool {
 		return true
 	case j.o.vcenter == nil && len(j.o.clusters) == 0:
 		return true
+	case n.Kind != KindVirtualServer && n.Kind != KindPool:
+		return false
 	case len(j.kube.ncpClusters) > 0:
 		return slices.Contains(j.kube.ncpClusters, n.Attributes[attrCluster])
 	default:

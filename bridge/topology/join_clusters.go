@@ -5,6 +5,8 @@ package topology
 
 import (
 	"cmp"
+	"net/netip"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +25,11 @@ func (j *joiner) joinTKClusters() {
 	for _, tk := range j.o.tkClusters {
 		if parent, ok := j.kube.namespaces[[2]string{c.name, tk.Namespace}]; ok {
 			guests[[2]string{tk.Namespace, tk.Name}] = j.addTKCluster(c, tk, parent)
+			for _, v := range c.vmServices { // its control plane's
+				if slices.ContainsFunc(v.VIPs, func(a netip.Addr) bool { return a.String() == tk.Endpoint.Host }) {
+					j.connect(EdgeRealizes, kubeID(c.name, tk.UID), kubeID(c.name, types.UID(v.UID)))
+				}
+			}
 		}
 	}
 	for _, v := range c.vmServices {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/nsx"
+	"github.com/viaduct-sdk/viaduct/nsx/ncp"
 	"github.com/viaduct-sdk/viaduct/supervisor"
 )
 
@@ -32,10 +33,29 @@ func (j *joiner) joinNamespaces() {
 			j.joinNetworks(id, ns)
 		}
 	}
+	j.joinOwned()
 	for _, segment := range j.nsx.segments {
 		path := strings.TrimPrefix(segment, "nsx:")
 		for _, pg := range j.vcenter.bySegment[path] {
 			j.connect(EdgeRealizes, segment, pg)
+		}
+	}
+}
+
+// joinOwned connects namespaces with the networks that NCP made for something in
+// them: those of TK clusters are on no annotation of the namespace.
+func (j *joiner) joinOwned() {
+	if j.o.nsx == nil {
+		return
+	}
+	for _, s := range j.o.nsx.segments {
+		if owner := j.o.nsx.owner(s.Tags); owner.Kind != ncp.OwnerNone {
+			j.connect(EdgeAttaches, j.kube.namespace[owner.NamespaceUID], nsxID(s.Path))
+		}
+	}
+	for _, t := range j.o.nsx.tier1s {
+		if owner := j.o.nsx.owner(t.Tags); owner.Kind != ncp.OwnerNone {
+			j.connect(EdgeRoutes, j.kube.namespace[owner.NamespaceUID], nsxID(t.Path))
 		}
 	}
 }

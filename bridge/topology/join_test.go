@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -219,8 +220,29 @@ func TestJoinRelations(t *testing.T) {
 			reason: "the port group knows the segment's path when the ids differ",
 			change: func(w *world) {
 				w.nsx.segments[0].UniqueID = uid("something else")
+				w.nsx.segments[0].Tags = nil
 			},
 			kinds: []EdgeKind{EdgeAttaches, EdgeRealizes},
+		},
+		"the network of a TK cluster": {
+			reason: "NCP tags what it makes for something in a namespace with the namespace's UID",
+			change: func(w *world) {
+				s := tagged("/infra/segments/vnet", "vnet-tk", "ncp/project_uid", uid("namespace", "acme-app"))
+				w.nsx.segments = append(w.nsx.segments, nsx.Segment{Resource: s})
+			},
+			kinds: []EdgeKind{EdgeAttaches},
+			add:   []string{"supervisor/namespace/acme-app attaches segment/vnet-tk"},
+		},
+		"the control plane of a TK cluster": {
+			reason: "the address of its API server is that of a VirtualMachineService",
+			change: func(w *world) {
+				w.clusters[0].vmServices = []supervisor.VirtualMachineService{
+					{Namespace: "acme-app", Name: "control-plane", UID: "cp", VIPs: []netip.Addr{netip.MustParseAddr("192.168.40.1")}},
+					{Namespace: "acme-app", Name: "another", UID: "other", VIPs: []netip.Addr{netip.MustParseAddr("192.168.40.2")}},
+				}
+			},
+			kinds: []EdgeKind{EdgeRealizes},
+			add:   []string{"supervisor/tk-cluster/acme-fitness realizes supervisor/vm-service/control-plane"},
 		},
 		"no port groups": {
 			reason: "the segment is known by its unique id",

@@ -58,14 +58,12 @@ func TestFocus(t *testing.T) {
 		got = append(got, name(g, n.ID))
 	}
 	want := []string{
-		// where the cluster that imports it lives
-		"vsphere-namespace/acme-app", "vsphere-namespace/acme-data",
-		"port-group/vnet-acme-app-0", "port-group/vnet-acme-data-0",
-		"tier-1/t1_…_rtr", "tier-1/t1_…_rtr",
-		"segment/vnet-acme-app-0", "segment/vnet-acme-data-0",
+		"vsphere-namespace/acme-data", "port-group/vnet-acme-data-0",
+		"tier-1/t1_…_rtr", "segment/vnet-acme-data-0",
 		"load-balancer/lbs-acme-data",
 		"virtual-server/192.168.0.12:5432", "pool/1 of 1 member up",
-		"firewall-policy/baseline-acme-app", "firewall-policy/baseline-acme-data",
+		"firewall-policy/baseline-acme-data",
+		// with acme-app, where the cluster that imports it lives
 		"supervisor/cluster/supervisor", "supervisor/namespace/acme-app", "supervisor/namespace/acme-data",
 		"supervisor/tk-cluster/acme-fitness", "supervisor/service/order-postgres", "supervisor/pod/order-postgres-0",
 		"acme-fitness/cluster/acme-fitness", "acme-fitness/namespace/acme-data", "acme-fitness/import/order-postgres",

@@ -73,6 +73,9 @@ func (s *scene) draw(w io.Writer, title, subtitle string) error {
 		}
 	}
 	c.printf("</g>\n")
+	for _, l := range s.lanes { // on top of lines
+		c.notices(l)
+	}
 	c.legend(bottom + 8)
 	c.printf("</svg>\n")
 	return c.out.Flush()
@@ -82,13 +85,17 @@ func (c *canvas) text(x, y float64, class, text string) {
 	c.printf(`<text x="%s" y="%s" class="%s">%s</text>`+"\n", num(x), num(y), class, escape(text))
 }
 
-// lane draws the ground of a system, and names what could not be read of it.
+// lane draws the ground of a system.
 func (c *canvas) lane(l *lane) {
 	background, accent := tint(l.system)
 	c.printf(`<rect x="%s" y="%s" width="%s" height="%s" rx="10" fill="%s" stroke="%s"/>`+"\n",
 		num(margin), num(l.top), num(c.width-2*margin), num(l.bottom-l.top), background, colorFrame)
 	c.printf(`<rect x="%s" y="%s" width="5" height="%s" rx="2.5" fill="%s"/>`+"\n", num(margin), num(l.top+10), num(l.bottom-l.top-20), accent)
 	c.printf(`<text x="%s" y="%s" class="lane" style="fill:%s">%s</text>`+"\n", num(margin+16), num(l.top+23), accent, escape(l.title()))
+}
+
+// notices names what could not be read of a system.
+func (c *canvas) notices(l *lane) {
 	for i, h := range l.holes {
 		y := l.top + laneHeader + holeHeight*float64(i)
 		where := ""

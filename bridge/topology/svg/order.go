@@ -15,6 +15,9 @@ const (
 	untangleRuns  = 6
 	untangleReach = 6
 	untangleMost  = 400
+	measureMost   = 300
+
+	straightenMost = 150 // attempts
 )
 
 // crossingCost is how many pixels of line a crossing is worth.
@@ -44,39 +47,58 @@ func (s *scene) order() {
 	}
 }
 
-// straighten moves the far end of a long line, and all of its passages, above or
-// beneath its near end, if that is better on the whole: one at a time they would
-// have to get worse first.
+// straighten moves all passages of a long line, with what hangs on its far end,
+// to one side or the other of its near end, if that is better on the whole: one
+// at a time they would have to get worse first.
 func (s *scene) straighten() {
-	s.newSolver().solve(roughSteps)
-	lowest := s.cost()
+	lowest, tries := s.measure(), 0
 	for _, l := range s.links {
+		if len(l.passages) == 0 || tries >= straightenMost {
+			continue
+		}
+		tries += 6
 		for _, anchor := range []end{l.upper, l.lower} {
-			if len(l.passages) == 0 {
-				continue
+			moved := l.movable(anchor)
+			for _, aside := range []float64{0, -1, 1} {
+				before := s.snapshot()
+				s.gather(moved, anchor.middle(l.passages[0].x)+aside*narrowest/2)
+				if cost := s.measure(); cost < lowest-0.01 {
+					lowest = cost
+					continue
+				}
+				restore(before)
+				s.measure()
 			}
-			other := l.lower
-			if anchor == l.lower {
-				other = l.upper
-			}
-			best := s.snapshot()
-			moved := map[*item]bool{}
-			for _, p := range l.passages {
-				moved[p] = true
-			}
-			if other.item != nil && len(other.item.near) == 1 {
-				moved[other.item] = true
-			}
-			s.gather(moved, anchor.middle(l.passages[0].x))
-			s.newSolver().solve(roughSteps)
-			if cost := s.cost(); cost < lowest-0.01 {
-				lowest = cost
-				continue
-			}
-			restore(best)
-			s.newSolver().solve(roughSteps)
 		}
 	}
+}
+
+// movable returns the passages of a line, and what is on the end other than
+// anchor if it hangs on this line only.
+func (l *link) movable(anchor end) map[*item]bool {
+	moved := map[*item]bool{}
+	for _, p := range l.passages {
+		moved[p] = true
+	}
+	other := l.lower
+	if anchor == l.lower {
+		other = l.upper
+	}
+	if other.item != nil && len(other.item.near) == 1 {
+		moved[other.item] = true
+	}
+	return moved
+}
+
+// measure finds places for the order as it is, and returns what it costs:
+// exactly, unless that would take long.
+func (s *scene) measure() float64 {
+	v := s.newSolver()
+	if len(v.vars) > measureMost {
+		v.solve(roughSteps)
+		return s.cost()
+	}
+	return v.exact() + crossingCost*float64(s.tangle())
 }
 
 // gather sorts some items to x, and leaves all else in its order.

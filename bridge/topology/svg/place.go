@@ -10,17 +10,25 @@ import (
 
 // Distances, in pixels.
 const (
-	passageWidth  = 10.0
-	itemGap       = 20.0
-	passageGap    = 12.0
-	blockGap      = 24.0
-	blockPad      = 16.0
-	portMargin    = 14.0
-	portGap       = 12.0
-	fineSteps     = 120
-	roughSteps    = 30
-	alignmentRuns = 12
-	centerPull    = 0.2
+	passageWidth = 10.0
+	itemGap      = 20.0
+	passageGap   = 12.0
+	blockGap     = 24.0
+	blockPad     = 16.0
+	portMargin   = 14.0
+	portGap      = 12.0
+)
+
+// How long the search for good places is.
+const (
+	fineSteps  = 120
+	roughSteps = 30
+	sweeps     = 2 // in a step
+)
+
+const (
+	centerPull = 0.2 // how much the middle of the picture draws
+	lightest   = 0.3 // mass of what has no lines
 )
 
 // variable is a place to be found: the middle of an item, or a border of a
@@ -35,6 +43,7 @@ type variable struct {
 	reachL    float64
 	reachR    float64
 	isPassage bool
+	mass      float64
 }
 
 // bound keeps two variables a distance apart.
@@ -46,9 +55,8 @@ type bound struct {
 // solver finds places. Its variables are in an order in which each comes after
 // all that must be left of it.
 type solver struct {
-	vars   []variable
-	last   map[int]int // by row: the variable placed last
-	center float64     // of the picture
+	vars []variable
+	last map[int]int // by row: the variable placed last
 }
 
 // newSolver lists the variables in the order that the cells are in now.
@@ -83,6 +91,12 @@ func (v *solver) enter(b *block) {
 // push adds a variable to the right of what is in its rows.
 func (v *solver) push(one variable, first, last int) int {
 	index := len(v.vars)
+	one.mass = lightest
+	if one.item != nil {
+		for _, n := range one.item.near {
+			one.mass += n.weight
+		}
+	}
 	v.vars = append(v.vars, one)
 	for r := first; r <= last; r++ {
 		if before, ok := v.last[r]; ok {
@@ -123,67 +137,97 @@ func (v *solver) bind(left, right int, gap float64) {
 	v.vars[left].before = append(v.vars[left].before, bound{right, gap})
 }
 
-// solve moves everything towards its neighbours, a step at a time. Each step
-// pushes whatever is in the way once to the right and once to the left, and
-// takes the middle of both, which is free of overlaps as both are.
+// solve moves everything towards its neighbours, a step at a time, and then
+// pushes apart what is too close: the one with the lighter lines gives way more.
+// At last it sees to it that nothing overlaps.
 func (v *solver) solve(steps int) {
-	pushed := make([]float64, len(v.vars))
 	for range steps {
-		v.findCenter()
+		center := v.center()
 		for i := range v.vars {
-			one := &v.vars[i]
-			x := v.wanted(one)
-			for _, b := range one.after {
-				x = max(x, pushed[b.other]+b.gap)
-			}
-			pushed[i] = x
-		}
-		for i := range slices.Backward(v.vars) {
-			one := &v.vars[i]
-			x := v.wanted(one)
-			for _, b := range one.before {
-				x = min(x, v.vars[b.other].x-b.gap)
-			}
-			one.x = x
-		}
-		for i := range v.vars {
-			v.vars[i].x = (v.vars[i].x + pushed[i]) / 2
+			v.vars[i].x = v.vars[i].wanted(center)
 		}
 		v.tighten()
+		for range sweeps {
+			for i := range v.vars {
+				v.separate(i)
+			}
+			for i := range slices.Backward(v.vars) {
+				v.separate(i)
+			}
+		}
 		v.store()
 	}
+	v.legalize()
+	v.tighten()
+	v.store()
 }
 
 // wanted is halfway to where the neighbours are. Everything is also drawn a
-// little to the middle of the picture, so that nothing strays.
-func (v *solver) wanted(one *variable) float64 {
+// little to the center of the picture, so that nothing strays.
+func (one *variable) wanted(center float64) float64 {
 	if one.item == nil {
-		if one.right {
-			return one.block.right
-		}
-		return one.block.left
+		return one.x
 	}
-	x, weight := centerPull*v.center, centerPull
+	x, weight := centerPull*center, centerPull
 	for _, n := range one.item.near {
 		x += n.weight * n.middle(one.item.x)
 		weight += n.weight
 	}
 	if b := one.item.parent; len(one.item.near) == 0 && b.node != nil {
-		x, weight = (b.left+b.right)/2, 1
+		x += (b.left + b.right) / 2
+		weight++
 	}
 	return (one.item.x + x/weight) / 2
 }
 
-// findCenter finds the middle of the picture.
-func (v *solver) findCenter() {
-	sum, count := 0.0, 0.0
+// center is where the mass of the picture is.
+func (v *solver) center() float64 {
+	sum, mass := 0.0, 0.0
 	for i := range v.vars {
-		if it := v.vars[i].item; it != nil && it.node != nil {
-			sum += it.x
-			count++
+		if one := &v.vars[i]; one.item != nil {
+			sum += one.mass * one.x
+			mass += one.mass
 		}
 	}
-	v.center = sum / max(count, 1)
+	return sum / max(mass, lightest)
+}
+
+// separate pushes a variable and those that must be left of it apart.
+func (v *solver) separate(i int) {
+	one := &v.vars[i]
+	for _, b := range one.after {
+		other := &v.vars[b.other]
+		missing := other.x + b.gap - one.x
+		if missing <= 0 {
+			continue
+		}
+		share := other.mass / (one.mass + other.mass)
+		one.x += missing * share
+		other.x -= missing * (1 - share)
+	}
+}
+
+// legalize removes what overlaps are left: it pushes whatever is in the way once
+// to the right and once to the left, and takes the middle of both, which is free
+// of overlaps as both are.
+func (v *solver) legalize() {
+	right := make([]float64, len(v.vars))
+	for i := range v.vars {
+		right[i] = v.vars[i].x
+		for _, b := range v.vars[i].after {
+			right[i] = max(right[i], right[b.other]+b.gap)
+		}
+	}
+	left := make([]float64, len(v.vars))
+	for i := range slices.Backward(v.vars) {
+		left[i] = v.vars[i].x
+		for _, b := range v.vars[i].before {
+			left[i] = min(left[i], left[b.other]-b.gap)
+		}
+	}
+	for i := range v.vars {
+		v.vars[i].x = (left[i] + right[i]) / 2
+	}
 }
 
 // tighten draws the borders of blocks close around what is in them.
@@ -234,50 +278,14 @@ func (v *solver) store() {
 	}
 }
 
-// widen makes a block's borders enclose what is in it.
-func (v *solver) widen(b *block) {
-	left, right := &v.vars[b.borders[0]], &v.vars[b.borders[1]]
-	for _, c := range left.before {
-		left.x = min(left.x, v.vars[c.other].x-c.gap)
-	}
-	for _, c := range right.after {
-		right.x = max(right.x, v.vars[c.other].x+c.gap)
-	}
-	b.left, b.right = left.x, right.x
-}
-
-// lowest returns how far to the left a variable can go. A border gives way as
-// far as there is room outside.
-func (v *solver) lowest(i int) float64 {
-	low := math.Inf(-1)
-	for _, b := range v.vars[i].after {
-		x := v.vars[b.other].x
-		if o := &v.vars[b.other]; o.block != nil && !o.right {
-			x = v.lowest(b.other)
-		}
-		low = max(low, x+b.gap)
-	}
-	return low
-}
-
-// highest is to the right what lowest is to the left.
-func (v *solver) highest(i int) float64 {
-	high := math.Inf(1)
-	for _, b := range v.vars[i].before {
-		x := v.vars[b.other].x
-		if o := &v.vars[b.other]; o.block != nil && o.right {
-			x = v.highest(b.other)
-		}
-		high = min(high, x-b.gap)
-	}
-	return high
-}
-
 // place finds the final places, the leftmost at the margin.
 func (s *scene) place() {
 	v := s.newSolver()
-	v.solve(fineSteps)
-	v.align()
+	if len(v.vars) <= exactMost {
+		v.exact()
+	} else {
+		v.solve(fineSteps)
+	}
 	low := math.Inf(1)
 	for i := range v.vars {
 		low = min(low, v.vars[i].x-v.vars[i].reachL)

@@ -111,8 +111,10 @@ func rankOf(g *topology.Graph) func(topology.Node) int {
 	}
 	return func(n topology.Node) int {
 		switch n.Kind {
-		case topology.KindPool, topology.KindSegment, topology.KindFirewallPolicy:
+		case topology.KindPool:
 			return 1
+		case topology.KindSegment, topology.KindFirewallPolicy:
+			return 2
 		case topology.KindExport:
 			return 1
 		case topology.KindNamespace, topology.KindCluster: // folded, or empty

@@ -11,14 +11,14 @@ import (
 )
 
 // defaultColumns is how many objects may stand side by side.
-const defaultColumns = 12
+const defaultColumns = 10
 
 // Options change a picture. The zero value is good for most.
 type Options struct {
 	// Title stands above the picture; "Topology" when empty.
 	Title string
 	// Columns is how many objects may stand side by side; wider graphs are
-	// folded until they fit, or until there is nothing more to fold. 12 when
+	// folded until they fit, or until there is nothing more to fold. 10 when
 	// zero, no limit when negative.
 	Columns int
 }
