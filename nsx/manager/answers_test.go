@@ -105,6 +105,7 @@ func TestUnusualAnswers(t *testing.T) {
 			}
 			tc.want.Path, tc.want.IP, tc.want.Protocol = "/loadbalancer/virtual-servers/v", "192.168.30.66", "TCP"
 			tc.want.Tags = nsx.Tags{{Scope: "ncp/service_uid", Tag: "u"}}
+			tc.want.Owner = ncp.Owner{Kind: ncp.OwnerService, ServiceUID: "u"}
 			if diff := cmp.Diff(tc.want, got[0]); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -172,12 +172,16 @@ type IPPoolSubnet struct {
 
 // IPPools returns the IP pools of the selector, sorted by id.
 func (f *Finder) IPPools(ctx context.Context, of Selector) ([]IPPool, error) {
+	return f.ipPools(ctx, func(_ string, tags nsx.Tags) bool { return of.matches(f.scopes, tags) })
+}
+
+func (f *Finder) ipPools(ctx context.Context, wanted func(id string, tags nsx.Tags) bool) ([]IPPool, error) {
 	found, err := list(ctx, "id", func(ctx context.Context, options map[string]any) (chunk[manager.IpPool], error) {
 		page, err := ask(ctx, f.chain, func(ctx context.Context, api *nsxt.APIClient) (manager.IpPoolListResult, *http.Response, error) {
 			return api.PoolManagementApi.ListIpPools(ctx, options)
 		})
 		return chunk[manager.IpPool]{page.Results, page.Cursor}, err
-	}, func(p manager.IpPool) bool { return of.matches(f.scopes, tagsOf(p.Tags)) })
+	}, func(p manager.IpPool) bool { return wanted(p.Id, tagsOf(p.Tags)) })
 	if err != nil {
 		return nil, fmt.Errorf("manager: ip pools: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestVirtualServers(t *testing.T) {
 	i := start(t)
 	profile := i.profile()
 	two := []loadbalancer.PoolMember{{IpAddress: "10.200.1.2", Port: "5432"}, {IpAddress: "10.200.1.3", Port: "5432"}}
-	mine := tags("ncp/service_uid", uid)
+	mine := tags("ncp/service_uid", uid, "ncp/ip_pool_id", "floating")
 	attached := i.server("postgres", profile, two, mine)
 	loose := i.server("metrics", profile, two[:1], mine)
 	decoy := i.server("decoy", profile, two, tags("ncp/service_uid", "another", "ncp/project_uid", uid))
@@ -126,7 +127,8 @@ func TestVirtualServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := nsx.Tags{{Scope: "ncp/cluster", Tag: cluster}, {Scope: "ncp/service_uid", Tag: uid}}
+	shared := nsx.Tags{{Scope: "ncp/cluster", Tag: cluster}, {Scope: "ncp/service_uid", Tag: uid}, {Scope: "ncp/ip_pool_id", Tag: "floating"}}
+	owner := ncp.Owner{Kind: ncp.OwnerService, Cluster: cluster, ServiceUID: uid}
 	want := []ncp.VirtualServer{
 		{
 			Path: "/loadbalancer/virtual-servers/" + attached.Id, DisplayName: "postgres",
@@ -137,13 +139,13 @@ func TestVirtualServers(t *testing.T) {
 				{IP: "10.200.1.2", Port: "5432", Status: "UP"},
 				{IP: "10.200.1.3", Port: "5432", Status: "DOWN", FailureCause: "-"},
 			},
-			Tags: shared,
+			Tags: shared, Owner: owner, IPPool: "floating",
 		},
 		{
 			Path: "/loadbalancer/virtual-servers/" + loose.Id, DisplayName: "metrics",
 			IP: "192.168.30.66", Ports: []string{"5432"}, Protocol: "TCP", PoolPath: "/loadbalancer/pools/" + loose.PoolId,
 			Realization: ncp.Realization{State: "UNREALIZED"},
-			Members:     []ncp.Member{{IP: "10.200.1.2", Port: "5432"}}, Tags: shared,
+			Members:     []ncp.Member{{IP: "10.200.1.2", Port: "5432"}}, Tags: shared, Owner: owner, IPPool: "floating",
 		},
 	}
 	if want[0].Path > want[1].Path {
@@ -232,6 +234,43 @@ func TestNetworksAndSections(t *testing.T) {
 	sections, err := i.finder.FirewallSections(ctx, manager.Selector{Cluster: cluster})
 	if err != nil || len(sections) != 1 || sections[0].Marker != "top" || !sections[0].Stateful {
 		t.Errorf("firewall sections: %+v, %v", sections, err)
+	}
+}
+
+func TestAddressPools(t *testing.T) {
+	t.Parallel()
+	i := start(t)
+	pool := func(name, first, last string, tags []common.Tag) string {
+		return made[mp.IpPool](t)(i.ncp.PoolManagementApi.CreateIpPool(t.Context(), mp.IpPool{
+			DisplayName: name, Tags: tags,
+			Subnets: []mp.IpPoolSubnet{{Cidr: "192.168.30.0/24", AllocationRanges: []mp.IpPoolRange{{Start: first, End: last}}}},
+		})).Id
+	}
+	pool("tagged", "192.168.30.65", "192.168.30.94", tags("ncp/external", "true"))
+	pool("given", "192.168.30.130", "192.168.30.140", []common.Tag{{Scope: "ncp/owner", Tag: "cluster:" + cluster}})
+	pool("pods", "192.168.30.150", "192.168.30.160", tags("ncp/project", "acme-data"))
+	pool("others", "192.168.30.170", "192.168.30.180", []common.Tag{{Scope: "ncp/cluster", Tag: "pks-other"}})
+	floating := pool("floating", "192.168.30.190", "192.168.30.200", nil)
+
+	for named, want := range map[string][]string{
+		"":       {"given 192.168.30.130 " + cluster, "tagged 192.168.30.65 " + cluster},
+		floating: {"floating 192.168.30.190 ", "given 192.168.30.130 " + cluster, "tagged 192.168.30.65 " + cluster},
+	} {
+		found, err := i.finder.AddressPools(t.Context(), cluster, named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range found {
+			got = append(got, fmt.Sprintf("%s %s %s", p.DisplayName, p.Ranges[0].Start, p.Cluster))
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("named %q (-want +got):\n%s", named, diff)
+		}
+	}
+	if _, err := i.finder.AddressPools(t.Context(), ""); !errors.Is(err, viaduct.ErrInvalid) {
+		t.Errorf("no cluster: got %v, want invalid", err)
 	}
 }
 

@@ -140,7 +140,7 @@ func (f *Finder) virtualServers(ctx context.Context, wanted func(nsx.Tags) bool)
 	slices.SortFunc(found, func(a, b loadbalancer.LbVirtualServer) int { return strings.Compare(a.Id, b.Id) })
 	servers := make([]ncp.VirtualServer, len(found))
 	for i, v := range found {
-		servers[i] = describe(v)
+		servers[i] = f.describe(v)
 		for j, s := range services {
 			if slices.Contains(s.VirtualServerIds, v.Id) {
 				attach(&servers[i], v.Id, status[j])
@@ -153,13 +153,19 @@ func (f *Finder) virtualServers(ctx context.Context, wanted func(nsx.Tags) bool)
 	return servers, nil
 }
 
-func describe(v loadbalancer.LbVirtualServer) ncp.VirtualServer {
+func (f *Finder) describe(v loadbalancer.LbVirtualServer) ncp.VirtualServer {
+	tags := tagsOf(v.Tags)
 	server := ncp.VirtualServer{
 		Path: serverPath + v.Id, DisplayName: v.DisplayName, IP: v.IpAddress, Ports: v.Ports, Protocol: v.IpProtocol,
-		Realization: ncp.Realization{State: string(nsx.Unrealized)}, Tags: tagsOf(v.Tags),
+		Realization: ncp.Realization{State: string(nsx.Unrealized)}, Tags: tags, Owner: f.scopes.Owner(tags),
 	}
 	if len(server.Ports) == 0 && v.Port != "" {
 		server.Ports = []string{v.Port} // of NSX before 2.3
+	}
+	for _, scope := range f.scopes.IPPool {
+		if id, ok := tags.Get(scope); ok && server.IPPool == "" {
+			server.IPPool = id
+		}
 	}
 	if v.PoolId != "" {
 		server.PoolPath = poolPath + v.PoolId

@@ -109,3 +109,22 @@ func ExampleFinder_LeakedAddresses() {
 	}
 	// Output: 192.168.30.66 - no Service has the UID svc-1
 }
+
+func ExampleFinder_AddressPools() {
+	srv := nsxsim.NewServer()
+	client, err := nsx.NewClient(srv.URL(), nsx.SessionAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(srv.Client()))
+	check(err)
+	put := func(path string, object any) { check(srv.Put(path, object)) }
+	putPool(put, "ingress", tags("ncp/external", "true"), nsx.IPRange{Start: "192.168.30.65", End: "192.168.30.94"})
+	putPool(put, "egress", tags("ncp/external", "true"), nsx.IPRange{Start: "192.168.30.97", End: "192.168.30.126"})
+	put("/infra/tier-1s/t1", nsx.Tier1{Resource: nsx.Resource{Tags: tags("ncp/extpoolid", "egress")}})
+
+	pools, err := ncp.NewFinder(client).AddressPools(context.Background(), "domain-c8:0a1b")
+	check(err)
+	for _, p := range pools {
+		fmt.Println(p.DisplayName, p.Ranges, "egress:", p.Egress)
+	}
+	// Output:
+	// egress [{192.168.30.97 192.168.30.126}] egress: true
+	// ingress [{192.168.30.65 192.168.30.94}] egress: false
+}

@@ -49,15 +49,18 @@ const (
 )
 
 // Owner returns for which Kubernetes object NCP made the object with these tags.
-func (f *Finder) Owner(tags nsx.Tags) Owner {
+func (f *Finder) Owner(tags nsx.Tags) Owner { return f.scopes.Owner(tags) }
+
+// Owner returns for which Kubernetes object NCP made the object with these tags.
+func (s Scopes) Owner(tags nsx.Tags) Owner {
 	o := Owner{
-		Cluster:      value(tags, f.scopes.Cluster),
-		Namespace:    value(tags, f.scopes.Namespace),
-		NamespaceUID: value(tags, f.scopes.NamespaceUID),
-		ServiceUID:   value(tags, f.scopes.ServiceUID),
+		Cluster:      value(tags, s.Cluster),
+		Namespace:    value(tags, s.Namespace),
+		NamespaceUID: value(tags, s.NamespaceUID),
+		ServiceUID:   value(tags, s.ServiceUID),
 	}
 	switch {
-	case has(tags, f.scopes.SharedResource, "true"):
+	case has(tags, s.SharedResource, "true"):
 		o.Kind = OwnerShared
 	case o.ServiceUID != "":
 		o.Kind = OwnerService

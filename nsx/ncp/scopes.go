@@ -29,6 +29,15 @@ type Scopes struct {
 	// SharedResource marks objects that several namespaces share, External
 	// those that an administrator made for NCP to use.
 	SharedResource, External []string
+
+	// IPPool, on a virtual server, is the id of the IP pool that its address
+	// is from. EgressPool, on a tier-1 gateway, is that of the pool from which
+	// comes the address that traffic leaves with.
+	IPPool, EgressPool []string
+
+	// PoolOwner, on an IP pool that users made, is "cluster:" and the cluster
+	// that may take addresses from it.
+	PoolOwner []string
 }
 
 // DefaultScopes returns the scopes of NCP 3.x and 4.x, as its clean-up scripts
@@ -42,6 +51,9 @@ func DefaultScopes() Scopes {
 		CreatedFor:     []string{"ncp/created_for"},
 		SharedResource: []string{"ncp/shared_resource"},
 		External:       []string{"ncp/external"},
+		IPPool:         []string{"ncp/ip_pool_id"},
+		EgressPool:     []string{"ncp/extpoolid"},
+		PoolOwner:      []string{"ncp/owner"},
 	}
 }
 

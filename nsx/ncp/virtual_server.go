@@ -24,6 +24,10 @@ type VirtualServer struct {
 
 	LBServicePath, PoolPath string
 
+	// IPPool is the id of the IP pool that NCP took the address from, "" when
+	// it has not tagged the virtual server with one.
+	IPPool string
+
 	Realization Realization
 
 	// Status is NSX's: UP, DOWN, PARTIALLY_UP, …; "" when it is not known yet.
@@ -31,6 +35,7 @@ type VirtualServer struct {
 
 	Members []Member
 	Tags    nsx.Tags
+	Owner   Owner // as the tags tell
 }
 
 // Realization is how far NSX got with a virtual server: REALIZED, UNREALIZED or
@@ -75,8 +80,9 @@ func (f *Finder) VirtualServers(ctx context.Context, serviceUID string) ([]Virtu
 func (f *Finder) describe(ctx context.Context, v nsx.VirtualServer) (VirtualServer, error) {
 	server := VirtualServer{
 		Path: v.Path.String(), DisplayName: v.DisplayName,
-		IP: v.IPAddress, Ports: v.Ports, Tags: v.Tags,
+		IP: v.IPAddress, Ports: v.Ports, Tags: v.Tags, Owner: f.Owner(v.Tags),
 		LBServicePath: v.LBServicePath.String(), PoolPath: v.PoolPath.String(),
+		IPPool: nsx.Path(value(v.Tags, f.scopes.IPPool)).ID(),
 	}
 	var err error
 	if server.Protocol, err = f.protocol(ctx, v.ApplicationProfilePath); err != nil {

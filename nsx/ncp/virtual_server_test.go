@@ -61,7 +61,7 @@ func putService(put func(string, any), name string, t nsx.Tags) {
 func TestVirtualServers(t *testing.T) {
 	t.Parallel()
 	srv, finder, put := start(t)
-	mine := tags("ncp/service_uid", uid)
+	mine := tags("ncp/service_uid", uid, "ncp/ip_pool_id", "ingress")
 	putService(put, "vs-postgres", mine)
 	// The scope of one tag and the value of another: a search finds it.
 	putService(put, "vs-decoy", tags("ncp/service_uid", "another", "ncp/project_uid", uid))
@@ -80,7 +80,7 @@ func TestVirtualServers(t *testing.T) {
 			{IP: "10.244.0.5", Port: "5432", Status: "UP"},
 			{IP: "10.244.0.6", Port: "5432", Status: "DOWN", FailureCause: "Connect to Peer Failure"},
 		},
-		Tags: mine,
+		Tags: mine, IPPool: "ingress", Owner: ncp.Owner{Kind: ncp.OwnerService, Cluster: cluster, ServiceUID: uid},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
