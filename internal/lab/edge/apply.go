@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// kernel changes what the host's kernel does.
+type kernel struct {
+	host   Host
+	device string
+}
+
+// run runs a command on the host and returns what it said.
+func (k kernel) run(ctx context.Context, input string, name string, args ...string) ([]byte, error) {
+	cmd := k.host.Command(ctx, name, args...)
+	cmd.Stdin = strings.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("edge: %s: %w: %s", name, err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.Bytes(), nil
+}
+
+// rules applies a script of nft, all of it or nothing.
+func (k kernel) rules(ctx context.Context, script string) error {
+	_, err := k.run(ctx, script, "nft", "-f", "-")
+	return err
+}
+
+// addresses are those of the device, but for the loopback network's and those
+// of the link alone.
+func (k kernel) addresses(ctx context.Context) ([]netip.Addr, error) {
+	out, err := k.run(ctx, "", "ip", "-json", "address", "show", "dev", k.device)
+	if err != nil {
+		return nil, err
+	}
+	var links []struct {
+		Addresses []struct {
+			Local netip.Addr `json:"local"`
+		} `json:"addr_info"`
+	}
+	if err := json.Unmarshal(out, &links); err != nil {
+		return nil, fmt.Errorf("edge: addresses of %s: %w", k.device, err)
+	}
+	var all []netip.Addr
+	for _, l := range links {
+		for _, a := range l.Addresses {
+			if !a.Local.IsLoopback() && !a.Local.IsLinkLocalUnicast() {
+				all = append(all, a.Local)
+			}
+		}
+	}
+	return all, nil
+}
+
+// setAddresses gives the device exactly these addresses.
+func (k kernel) setAddresses(ctx context.Context, want []netip.Addr) error {
+	have, err := k.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	var commands []string
+	for _, a := range want {
+		if !slices.Contains(have, a) {
+			commands = append(commands, fmt.Sprintf("address add %s/%d dev %s", a, a.BitLen(), k.device))
+		}
+	}
+	for _, a := range have {
+		if !slices.Contains(want, a) {
+			commands = append(commands, fmt.Sprintf("address del %s/%d dev %s", a, a.BitLen(), k.device))
+		}
+	}
+	if len(commands) == 0 {
+		return nil
+	}
+	_, err = k.run(ctx, strings.Join(commands, "\n")+"\n", "ip", "-batch", "-")
+	return err
+}
+
+// forget has the kernel forget connections, so that their next packet is
+// refused.
+func (k kernel) forget(ctx context.Context, c cut) error {
+	found, err := k.run(ctx, "", "conntrack", append([]string{"-L"}, c.arguments()...)...)
+	if err != nil || len(bytes.TrimSpace(found)) == 0 {
+		return err
+	}
+	if _, err := k.run(ctx, "", "conntrack", append([]string{"-D"}, c.arguments()...)...); err != nil {
+		// It fails when there is nothing to delete: they may have ended meanwhile.
+		left, failed := k.run(ctx, "", "conntrack", append([]string{"-L"}, c.arguments()...)...)
+		if failed != nil || len(bytes.TrimSpace(left)) > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut names connections of a server: those to a member, or all.
+type cut struct {
+	mark             uint32
+	protocol, family string
+	to               netip.AddrPort // invalid: to all
+}
+
+func (c cut) arguments() []string {
+	args := []string{"--family", c.family, "--proto", c.protocol, "--mark", strconv.FormatUint(uint64(c.mark), 10)}
+	if !c.to.IsValid() {
+		return args
+	}
+	args = append(args, "--reply-src", c.to.Addr().String())
+	if port := c.to.Port(); port != 0 {
+		args = append(args, "--reply-port-src", strconv.Itoa(int(port)))
+	}
+	return args
+}
+
+// cuts are the connections that a new state has no place for: to members that
+// died or left, and of servers that left. Those to members that are switched off
+// go on, as the API reference says.
+func cuts(old, now state) []cut {
+	var all []cut
+	for _, s := range old.servers {
+		c := cut{mark: s.mark, protocol: s.protocol, family: map[string]string{"ip": "ipv4", "ip6": "ipv6"}[s.family()]}
+		i := slices.IndexFunc(now.servers, func(n server) bool { return n.path == s.path })
+		if i < 0 {
+			all = append(all, c)
+			continue
+		}
+		kept := now.servers[i].places()
+		for _, c.to = range s.places() {
+			if !slices.Contains(kept, c.to) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// places are where the server's connections may lead.
+func (s server) places() []netip.AddrPort {
+	return s.targets(slices.Concat(s.members, s.drained, s.off))
+}
+
+// counters reads the counters of servers from the kernel.
+func (k kernel) counters(ctx context.Context, s state) (map[string]Counter, error) {
+	out, err := k.run(ctx, "", "nft", "-json", "list", "counters", "table", "inet", table)
+	if err != nil {
+		return nil, err
+	}
+	var listing struct {
+		Objects []struct {
+			Counter struct {
+				Name           string
+				Packets, Bytes uint64
+			} `json:"counter"`
+		} `json:"nftables"`
+	}
+	if err := json.Unmarshal(out, &listing); err != nil {
+		return nil, fmt.Errorf("edge: counters: %w", err)
+	}
+	all := map[string]Counter{}
+	for _, server := range s.servers {
+		var c Counter
+		for _, o := range listing.Objects {
+			switch o.Counter.Name {
+			case server.name():
+				c.Connections = o.Counter.Packets
+			case server.traffic():
+				c.Packets, c.Bytes = o.Counter.Packets, o.Counter.Bytes
+			}
+		}
+		all[server.path] = c
+	}
+	return all, nil
+}

@@ -1,0 +1,238 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && e2etraffic
+
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge"
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/echo"
+	"github.com/viaduct-sdk/viaduct/internal/lab/hosts"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
+)
+
+// Addresses of the test network.
+const (
+	clientIP   = "10.1.0.2"
+	internalIP = "100.64.0.1"
+	vip        = "192.168.30.66"
+	otherVIP   = "192.168.30.67"
+)
+
+type object = map[string]any
+
+// network is an edge between a client and members, with a router in the middle.
+type network struct {
+	t      *testing.T
+	ctx    context.Context
+	prefix string
+	router *hosts.Host
+	client *hosts.Host
+	host   *hosts.Host // the edge's
+	nsx    *nsxsim.Server
+	edge   *edge.Edge
+}
+
+// newNetwork starts an edge on hosts of its own.
+func newNetwork(t *testing.T, change func(*edge.Config)) *network {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	n := &network{t: t, ctx: ctx, prefix: strings.ToLower(t.Name()), nsx: nsxsim.NewServer()}
+	n.router, n.client, n.host = n.newHost("router"), n.newHost("client"), n.newHost("edge")
+	n.link(n.client, clientIP)
+	n.link(n.host, "10.2.0.2")
+	n.must(n.router.IP(ctx, "route add 192.168.30.64/27 via 10.2.0.2", "route add 100.64.0.0/10 via 10.2.0.2"))
+	config := edge.Config{
+		NSX: n.nsx, Host: n.host, Resync: 100 * time.Millisecond,
+		Internal: func(string, netip.Addr) netip.Addr { return netip.MustParseAddr(internalIP) },
+	}
+	if change != nil {
+		change(&config)
+	}
+	var err error
+	n.edge, err = edge.New(config)
+	n.must(err)
+	running, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- n.edge.Run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+		n.nsx.Close()
+	})
+	n.put("/infra/tier-1s/x", object{})
+	n.put("/infra/lb-services/x", object{"connectivity_path": "/infra/tier-1s/x"})
+	return n
+}
+
+func (n *network) must(err error) {
+	n.t.Helper()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *network) newHost(name string) *hosts.Host {
+	n.t.Helper()
+	h, err := world.Host(n.ctx, n.prefix+"-"+name, "")
+	n.must(err)
+	n.t.Cleanup(func() {
+		if err := h.Remove(context.WithoutCancel(n.ctx)); err != nil {
+			n.t.Error(err)
+		}
+	})
+	return h
+}
+
+func (n *network) link(h *hosts.Host, address string) {
+	n.t.Helper()
+	a := netip.MustParseAddr(address)
+	n.must(world.Link(n.ctx, hosts.Link{Host: h, Address: a, Router: n.router, Gateway: netip.MustParseAddr("169.254.1.1")}))
+}
+
+// serve starts a server on a host of its own and returns the host.
+func (n *network) serve(name, address string, places ...string) *hosts.Host {
+	n.t.Helper()
+	h := n.newHost(name)
+	n.link(h, address)
+	self, err := os.Executable()
+	n.must(err)
+	cmd := h.Command(n.ctx, self)
+	echo.Command(cmd, name, places...)
+	out, err := cmd.StdoutPipe()
+	n.must(err)
+	cmd.Stderr = os.Stderr
+	n.must(cmd.Start())
+	n.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // gone, when its host is
+		_ = cmd.Wait()         // killed
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		n.t.Fatalf("%s: %q, %v", name, line, err)
+	}
+	return h
+}
+
+func (n *network) put(path string, o object) {
+	n.t.Helper()
+	n.must(n.nsx.Put(path, o))
+}
+
+// pool makes the pool x of members.
+func (n *network) pool(more object, members ...object) {
+	n.t.Helper()
+	o := object{"members": members, "snat_translation": object{"type": "LBSnatAutoMap"}}
+	for k, v := range more {
+		o[k] = v
+	}
+	n.put("/infra/lb-pools/x", o)
+}
+
+func member(ip, port string) object { return object{"ip_address": ip, "port": port} }
+
+// server makes a virtual server for the pool x.
+func (n *network) server(name, address, protocol string, more object, ports ...string) {
+	n.t.Helper()
+	o := object{
+		"ip_address": address, "ports": ports, "pool_path": "/infra/lb-pools/x", "lb_service_path": "/infra/lb-services/x",
+		"application_profile_path": "/infra/lb-app-profiles/default-" + protocol + "-lb-app-profile",
+	}
+	for k, v := range more {
+		o[k] = v
+	}
+	n.put("/infra/lb-virtual-servers/"+name, o)
+}
+
+func (n *network) sync() {
+	n.t.Helper()
+	n.must(n.edge.Sync(n.ctx))
+}
+
+// ask asks over a new connection and returns who answered, and the address that
+// he saw.
+func (n *network) ask(network, address string) (name, seen string, err error) {
+	conn, err := n.dial(network, address)
+	if err != nil {
+		return "", "", err
+	}
+	defer func() { _ = conn.Close() }() // was only asked
+	return echo.Ask(conn, "hello")
+}
+
+func (n *network) dial(network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, 20*time.Second)
+	defer cancel()
+	conn, err := n.client.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// answers asks count times and says how often who answered.
+func (n *network) answers(network, address string, count int) map[string]int {
+	n.t.Helper()
+	who := map[string]int{}
+	for range count {
+		name, seen, err := n.ask(network, address)
+		if err != nil {
+			n.t.Fatalf("ask %s: %v", address, err)
+		}
+		if !strings.HasPrefix(seen, internalIP+":") {
+			n.t.Errorf("%s saw %s, want %s", name, seen, internalIP)
+		}
+		who[name]++
+	}
+	return who
+}
+
+// TestRoundRobin has two members take turns, by TCP and by UDP, at single ports
+// and at ranges, and counts.
+func TestRoundRobin(t *testing.T) {
+	n := newNetwork(t, nil)
+	for i := range 2 {
+		ip := fmt.Sprintf("10.3.0.%d", i+2)
+		n.serve(fmt.Sprintf("m%d", i), ip, "tcp/"+ip+":5432", "udp/"+ip+":5432")
+	}
+	n.pool(nil, member("10.3.0.2", "5432"), member("10.3.0.3", "5432"))
+	n.server("tcp", vip, "tcp", nil, "5432", "8000-8010")
+	n.server("udp", vip, "udp", nil, "53")
+	n.sync()
+	for _, at := range []struct{ network, address string }{
+		{"tcp", vip + ":5432"}, {"tcp", vip + ":8003"}, {"udp", vip + ":53"},
+	} {
+		if got := n.answers(at.network, at.address, 10); got["m0"] != 5 || got["m1"] != 5 {
+			t.Errorf("%s %s: answers %v, want five of each", at.network, at.address, got)
+		}
+	}
+	if _, _, err := n.ask("tcp", vip+":9"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("at a port without virtual server: %v, want refused", err)
+	}
+	got, err := n.edge.Counters(n.ctx)
+	n.must(err)
+	if c := got["/infra/lb-virtual-servers/tcp"]; c.Connections != 20 || c.Packets < 20*6 {
+		t.Errorf("counted %+v, want 20 connections and their packets", c)
+	}
+	if c := got["/infra/lb-virtual-servers/udp"]; c.Connections != 10 || c.Packets != 20 {
+		t.Errorf("counted %+v, want 10 connections and 20 packets", c)
+	}
+}
