@@ -28,7 +28,10 @@ import (
 // The proof: NCP reports no error, the Service's status holds an address, and,
 // given [WithNSX], each port has a virtual server on it that is realized and has
 // a pool member up. The wait ends with ctx; the error then says which of these
-// was seen last. There is no other deadline.
+// was seen last. There is no other deadline. NSX also tells from which IP pool
+// the address is: one that is not for virtual addresses of this cluster is
+// refused with [viaduct.ErrInvalid], and what NSX does not tell is in
+// [Exported.Unguarded]. The pools are read anew after five minutes.
 //
 // Export is idempotent: exporting again writes nothing and returns the same
 // document. Cut off at any point and called again it carries on.
@@ -117,6 +120,9 @@ func (c *Cluster) proveVIP(ctx context.Context, p exportPlan, exported *Exported
 		if err := o.checkPools(v.addresses); err != nil {
 			return "", err
 		}
+		if len(o.guard.Pools) == 0 { // else the caller knows
+			exported.unguarded = v.unguarded
+		}
 		exported.VIPService.UID = uid
 		exported.Addresses = v.addresses
 		exported.Proof = v.proof
@@ -164,14 +170,21 @@ func (c *Cluster) lookAtVIP(ctx context.Context, p exportPlan) (vip, types.UID, 
 		return vip{}, "", fmt.Errorf("its Service %s went away: %w", p.vipService, viaduct.ErrNotFound)
 	}
 	v, err := judgeStatus(s.Service)
-	if err != nil || v.waiting != "" || c.virtualServers == nil {
+	if err != nil || v.waiting != "" {
+		return v, s.UID, err
+	}
+	if c.virtualServers == nil {
+		v.unguarded, err = c.checkNSXPools(ctx, v.addresses, nil)
 		return v, s.UID, err
 	}
 	servers, err := c.virtualServers(ctx, p.vipService, s.UID)
 	if err != nil {
 		return vip{}, "", nsxError(err)
 	}
-	v, err = judgeNSX(v, p.ports, servers)
+	if v, err = judgeNSX(v, p.ports, servers); err != nil || v.waiting != "" {
+		return v, s.UID, err
+	}
+	v.unguarded, err = c.checkNSXPools(ctx, v.addresses, servers)
 	return v, s.UID, err
 }
 

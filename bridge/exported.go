@@ -47,7 +47,8 @@ type Exported struct {
 	// Proof says how it is known that the addresses answer.
 	Proof Proof `json:"proof"`
 
-	plan Plan
+	plan      Plan
+	unguarded []string
 }
 
 // VIPService names the Service of type LoadBalancer in the exporting cluster.
@@ -77,6 +78,12 @@ func (p Port) String() string {
 // Plan returns what [Export] did, or would have done in a dry run. It is not
 // part of the document.
 func (e *Exported) Plan() Plan { return e.plan }
+
+// Unguarded says what of the exporting cluster's address pools [Export] could
+// not check the addresses against, in clauses for people; none when they are
+// from pools from which NCP takes addresses for Services. It is not part of the
+// document.
+func (e *Exported) Unguarded() []string { return e.unguarded }
 
 // sortedPorts returns the ports by number and protocol.
 func (e *Exported) sortedPorts() []Port {

@@ -29,6 +29,9 @@ type guards struct {
 	gate  gate
 	read  time.Time
 	guard Guard
+
+	// pools are those that the cluster exports from; nil without NSX.
+	pools *poolGuard
 }
 
 // Guard reads the cluster's own addresses: the ranges of its Services from

@@ -16,7 +16,8 @@ import (
 
 // LoadBalancers tells what NSX knows of the virtual servers that NCP made for a
 // Service. *ncp.Finder implements it for the Policy API, *manager.Finder for the
-// Manager API that TKGI uses.
+// Manager API that TKGI uses. Both have a method AddressPools besides; with one
+// that hasn't, [Exported.Unguarded] says that pools are not known.
 type LoadBalancers interface {
 	// VirtualServers returns those of the Service with this UID, none when NSX
 	// has none (yet).
@@ -32,6 +33,7 @@ func WithNSX(lb LoadBalancers) ClusterOption {
 		c.virtualServers = func(ctx context.Context, _ types.NamespacedName, uid types.UID) ([]ncp.VirtualServer, error) {
 			return lb.VirtualServers(ctx, string(uid))
 		}
+		c.guards.pools = newPoolGuard(lb)
 	}
 }
 
@@ -65,5 +67,6 @@ func WithNSXOfGuest(lb LoadBalancers, guest Guest) ClusterOption {
 			}
 			return lb.VirtualServers(ctx, s.UID)
 		}
+		c.guards.pools = newPoolGuard(lb)
 	}
 }

@@ -29,6 +29,8 @@ type vip struct {
 	proof     Proof
 	// waiting says what is still missing; empty when the VIP is proved.
 	waiting string
+	// unguarded says which pools could not be checked.
+	unguarded []string
 }
 
 // judgeStatus looks at the status of a LoadBalancer Service, NCP's errors
