@@ -57,12 +57,20 @@ type written map[ObjectRef]*unstructured.Unstructured
 func (c *Cluster) apply(ctx context.Context, p Plan, o *commonOptions) (written, error) {
 	w := make(written, len(p.Steps))
 	for i, step := range p.Steps {
-		if err := c.do(ctx, step, w); err != nil {
-			return w, &ApplyError{Done: p.Steps[:i], Failed: step, Pending: p.Steps[i+1:], Err: kubeError(err)}
+		if err := c.step(ctx, step, w, o); err != nil {
+			return w, &ApplyError{Done: p.Steps[:i], Failed: step, Pending: p.Steps[i+1:], Err: err}
 		}
 		o.report(step.Object, string(step.Action)+"d: "+step.Reason)
 	}
 	return w, nil
+}
+
+// step carries out a step at the server that it is for.
+func (c *Cluster) step(ctx context.Context, s Step, w written, o *commonOptions) error {
+	if s.Object.APIVersion == nsxAPI {
+		return c.firewall.do(ctx, s, w, func(state string) { o.report(s.Object, state) })
+	}
+	return kubeError(c.do(ctx, s, w))
 }
 
 func (c *Cluster) do(ctx context.Context, s Step, w written) error {

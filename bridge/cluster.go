@@ -23,6 +23,15 @@ type Cluster struct {
 	objects dynamic.Interface
 	apis    *apis
 	guards  *guards
+	// firewall guards the nodes; nil when it was not given.
+	firewall *distributedFirewall
+	// exporting is the firewall that guards the exported pods, as WithNSX knows
+	// it; nil when it does not.
+	exporting *firewallCache
+	// guest says that the pods are those of a TK cluster.
+	guest bool
+	// invalid is what is wrong with an option.
+	invalid error
 
 	// virtualServers asks NSX for those of a Service; nil without NSX.
 	virtualServers func(context.Context, types.NamespacedName, types.UID) ([]ncp.VirtualServer, error)
@@ -72,6 +81,9 @@ func NewCluster(name string, config *rest.Config, opts ...ClusterOption) (*Clust
 	c := &Cluster{name: name, objects: objects, apis: apis, guards: &guards{gate: newGate()}}
 	for _, opt := range opts {
 		opt(c)
+	}
+	if c.invalid != nil {
+		return nil, fmt.Errorf("bridge: cluster %s: %w: %w", name, c.invalid, viaduct.ErrInvalid)
 	}
 	return c, nil
 }

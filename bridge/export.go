@@ -33,6 +33,8 @@ import (
 // refused with [viaduct.ErrInvalid], and what NSX does not tell is in
 // [Exported.Unguarded]. The pools are read anew after five minutes.
 //
+// [WithNetworkPolicy] also opens the way to the pods.
+//
 // Export is idempotent: exporting again writes nothing and returns the same
 // document. Cut off at any point and called again it carries on.
 //
@@ -50,11 +52,24 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 		if err != nil {
 			return Plan{}, err
 		}
-		p, err = planExport(c.name, service, observed, o)
-		return p.Plan, err
+		if p, err = planExport(c.name, service, observed, o); err != nil || !o.networkPolicy {
+			return p.Plan, err
+		}
+		policy, err := c.planPolicy(ctx, p, observed, o)
+		if o.dryRun {
+			p.Steps = append(p.Steps, policy.Steps...)
+		}
+		return p.sorted(), err
 	})
 	if err != nil {
 		return nil, c.wrap("export", service, err)
+	}
+	if o.networkPolicy && !o.dryRun {
+		opened, err := c.openPods(ctx, service, p, o)
+		if err != nil {
+			return nil, c.wrap("export", service, err)
+		}
+		done.Steps = append(done.Steps, opened.Steps...)
 	}
 	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, SessionAffinity: p.affinity, plan: done}
 	exported.VIPService.Name = p.vipService.Name
@@ -93,7 +108,13 @@ func Unexport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 			return Plan{}, err
 		}
 		p, err := planUnexport(c.name, service, observed)
+		if err == nil {
+			p, err = c.closePods(ctx, service, p, o)
+		}
 		for _, s := range p.Steps {
+			if s.Object.Kind != kindService {
+				continue
+			}
 			holders[types.NamespacedName{Namespace: s.Object.Namespace, Name: s.Object.Name}] = s.uid
 		}
 		return p, err

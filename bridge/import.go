@@ -31,6 +31,9 @@ type Imported struct {
 	// Unguarded says what is not known of the importing cluster's own
 	// addresses, and so was not guarded against; see [Guard].
 	Unguarded []string `json:"unguarded,omitempty"`
+	// Firewall is the verdict of the distributed firewall, when [WithFirewall]
+	// asked for it or the import has a rule; nil otherwise.
+	Firewall *Firewall `json:"firewall,omitempty"`
 
 	plan Plan
 }
@@ -82,8 +85,9 @@ func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *i
 		if observed, err = c.observeImport(ctx, from, target); err != nil {
 			return Plan{}, err
 		}
+		_, many := from.(*listing)
 		from = c
-		if err := c.observeMore(ctx, &observed, e, o); err != nil {
+		if err := c.observeMore(ctx, &observed, e, o, many); err != nil {
 			return Plan{}, err
 		}
 		return planImport(c.name, e, observed, o)
@@ -101,6 +105,11 @@ func (c *Cluster) imported(e *Exported, observed importObserved, w written, p Pl
 	i := &Imported{
 		Cluster: c.name, Namespace: target.Namespace, Name: target.Name,
 		Addresses: sortedAddresses(e.Addresses), Ports: o.servicePorts(e), Unguarded: observed.guard.Unknown, plan: p,
+	}
+	if observed.wantsFirewall(target, o) {
+		v := observed.firewall.judge(e)
+		i.Firewall = &Firewall{Before: v.before, After: v.after, Reason: v.reason}
+		i.Firewall.Policy, _ = observed.firewallPolicy(c.name, target, e, o)
 	}
 	ref := ObjectRef{Cluster: c.name, APIVersion: "v1", Kind: kindService, Namespace: target.Namespace, Name: target.Name}
 	if stored, ok := w[ref]; ok {
@@ -136,6 +145,10 @@ func PlanImport(ctx context.Context, c *Cluster, e *Exported, opts ...ImportOpti
 // Unimport removes an import: its slices first, then the Service. It returns
 // what was done, or in a dry run what would be.
 //
+// A security policy of [WithFirewall] goes with it; on a cluster without
+// [WithDistributedFirewall] such an import is refused with [viaduct.ErrInvalid]
+// before anything is written.
+//
 // A Service that was adopted is given back. A name that is not an import, because it does not exist or belongs to
 // somebody else, is no error: it is left alone and the plan is empty.
 func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ImportOption) (Plan, error) {
@@ -144,6 +157,11 @@ func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 		observed, err := c.observeImport(ctx, c, service)
 		if err != nil {
 			return Plan{}, err
+		}
+		if c.firewall != nil && observed.mayHaveFirewall(service) {
+			if observed.firewall, err = c.firewall.observe(ctx, c.name, service, false, false); err != nil {
+				return Plan{}, err
+			}
 		}
 		return planUnimport(c.name, service, observed, o)
 	})

@@ -30,6 +30,8 @@ type importObserved struct {
 	original types.UID
 	// guard says which addresses are refused.
 	guard Guard
+	// firewall is what is known of the way to the virtual addresses.
+	firewall firewallObserved
 }
 
 // reader is where an observation comes from: the API server itself, or lists of
@@ -65,13 +67,20 @@ func (c *Cluster) observeImport(ctx context.Context, from reader, target types.N
 
 // observeMore adds what only some imports need: whether this is the exporting
 // cluster when the import has another name, and what an adoption must remove.
-func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exported, opts *importOptions) error {
+//
+// Of many imports what was read for all serves.
+func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exported, opts *importOptions, many bool) error {
 	own, err := c.ownGuard(ctx)
 	if err != nil {
 		return err
 	}
 	o.guard = own.and(opts.guard)
 	target := opts.targetOf(e)
+	if c.firewall != nil && o.wantsFirewall(target, opts) {
+		if o.firewall, err = c.firewall.observe(ctx, c.name, target, true, many); err != nil {
+			return err
+		}
+	}
 	if original := (types.NamespacedName{Namespace: e.Source.Namespace, Name: e.Source.Name}); target != original {
 		s, err := c.getService(ctx, original)
 		switch {

@@ -6,6 +6,7 @@ package bridge
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,17 +29,23 @@ func planImport(cluster string, e *Exported, o importObserved, opts *importOptio
 	if r != nil {
 		return Plan{}, r.of("import", cluster, target)
 	}
+	policy, r := o.firewallPolicy(cluster, target, e, opts)
+	if r != nil {
+		return Plan{}, r.of("import", cluster, target)
+	}
 	var p Plan
 	if o.namespaceMissing {
 		p.Steps = append(p.Steps, createNamespace(cluster, target.Namespace))
 	}
-	if !o.shared(target, e.Source) {
-		want, err := importService(target, e, o, opts)
-		if err != nil {
-			return Plan{}, err
-		}
-		p.Steps = append(p.Steps, converge(cluster, o.service.object, want, "gives the name to "+e.Source.String())...)
+	want, reason, err := o.importingService(target, e, opts)
+	if err != nil {
+		return Plan{}, err
 	}
+	if policy != "" {
+		annotate(want, annotationFirewall, policy.String())
+		p.Steps = append(p.Steps, planFirewall(cluster, target, e, o)...)
+	}
+	p.Steps = append(p.Steps, converge(cluster, o.service.object, want, reason)...)
 	wanted := map[string]bool{}
 	backends, err := importBackends(target, e, o)
 	if err != nil {
@@ -60,6 +67,30 @@ func planImport(cluster string, e *Exported, o importObserved, opts *importOptio
 	}
 	p.Steps = append(p.Steps, remove(cluster, o.endpoints, "leads to what the adopted Service selected")...)
 	return p.sorted(), nil
+}
+
+// importingService renders the Service of the import; that of another exporter,
+// beside which this one is merged, as it is.
+func (o importObserved) importingService(target types.NamespacedName, e *Exported, opts *importOptions) (want *unstructured.Unstructured, reason string, err error) {
+	if o.shared(target, e.Source) {
+		want = o.service.managed
+		if len(o.service.live.GetManagedFields()) == 0 {
+			want = marksOf(o.service.live)
+			want.SetAnnotations(maps.Clone(o.service.live.GetAnnotations()))
+		}
+		return want.DeepCopy(), "remembers its security policy", nil
+	}
+	want, err = importService(target, e, o, opts)
+	return want, "gives the name to " + e.Source.String(), err
+}
+
+func annotate(o *unstructured.Unstructured, name, value string) {
+	annotations := o.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[name] = value
+	o.SetAnnotations(annotations)
 }
 
 // targetOf names the importing Service: as the exported one unless asked for
@@ -182,7 +213,15 @@ func planUnimport(cluster string, target types.NamespacedName, o importObserved,
 	if o.service.live != nil {
 		m, ours = readMark(o.service.live, target)
 	}
-	if ours && m.role == RoleImport && left == 0 && (opts.source == "" || len(p.Steps) > 0 || m.source.Cluster == opts.source) {
+	wholly := left == 0 && (opts.source == "" || len(p.Steps) > 0 || ours && m.source.Cluster == opts.source)
+	if o.hasFirewall(target) && !o.firewall.given && (wholly || len(p.Steps) > 0) {
+		r := needsFirewall("the import has a security policy in NSX, " + o.service.Annotations[annotationFirewall])
+		return Plan{}, r.of("unimport", cluster, target)
+	}
+	if wholly || len(p.Steps) > 0 {
+		p.Steps = append(p.Steps, planFirewallRemoval(cluster, target, o.remaining(target, opts.source), wholly, reason)...)
+	}
+	if ours && m.role == RoleImport && wholly {
 		steps, err := giveUp(cluster, target, o.service, reason)
 		if err != nil {
 			return Plan{}, err
@@ -190,6 +229,26 @@ func planUnimport(cluster string, target types.NamespacedName, o importObserved,
 		p.Steps = append(p.Steps, steps...)
 	}
 	return p.sorted(), nil
+}
+
+// remaining is what was observed without what came from one exporting cluster.
+func (o importObserved) remaining(target types.NamespacedName, without string) importObserved {
+	o.backends = slices.DeleteFunc(slices.Clone(o.backends), func(b object) bool {
+		m, _ := readMark(b.live, target)
+		return without == "" || m.source.Cluster == without
+	})
+	return o
+}
+
+// mayHaveFirewall reports whether an import may have something in NSX: it is
+// marked from before its policy is made until after it is gone, so that only the
+// policy of an import that is gone itself can be unknown.
+func (o importObserved) mayHaveFirewall(target types.NamespacedName) bool {
+	if o.service.live == nil {
+		return true
+	}
+	_, ours := readMark(o.service.live, target)
+	return !ours || o.hasFirewall(target)
 }
 
 // shared reports whether the importing Service serves another exporter, whose

@@ -33,6 +33,7 @@ const (
 	kindService       = "Service"
 	kindEndpointSlice = "EndpointSlice"
 	kindEndpoints     = "Endpoints"
+	kindNetworkPolicy = "NetworkPolicy"
 )
 
 // service is an observed Service.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
 	"github.com/viaduct-sdk/viaduct/supervisor"
 )
@@ -26,10 +27,14 @@ type LoadBalancers interface {
 
 // WithNSX lets [Export] prove a VIP in NSX: virtual servers realized, pool
 // members up. Pass an *ncp.Finder for the NSX Manager behind the cluster's
-// NCP. Without it the proof is the status of the Service alone, and
+// NCP; with one, [WithNetworkPolicy] knows the distributed firewall too.
+// Without it the proof is the status of the Service alone, and
 // [Exported.Proof] says so.
 func WithNSX(lb LoadBalancers) ClusterOption {
 	return func(c *Cluster) {
+		if manager, ok := lb.(interface{ Raw() nsx.Raw }); ok {
+			c.exporting = newFirewallCache(manager.Raw(), nil)
+		}
 		c.virtualServers = func(ctx context.Context, _ types.NamespacedName, uid types.UID) ([]ncp.VirtualServer, error) {
 			return lb.VirtualServers(ctx, string(uid))
 		}
@@ -50,6 +55,7 @@ type Guest struct {
 // Service of that name. The VirtualMachineService is found by its labels.
 func WithNSXOfGuest(lb LoadBalancers, guest Guest) ClusterOption {
 	return func(c *Cluster) {
+		c.guest = true
 		c.virtualServers = func(ctx context.Context, name types.NamespacedName, _ types.UID) ([]ncp.VirtualServer, error) {
 			vms, err := guest.Supervisor.VirtualMachineServices(guest.Namespace).ForGuestService(ctx, guest.Name, name)
 			if errors.Is(err, viaduct.ErrNotFound) {

@@ -43,6 +43,8 @@ type exportOptions struct {
 	convert        bool
 	loadBalancerIP netip.Addr
 	guard          Guard
+	networkPolicy  bool
+	sources        []netip.Prefix // beside the load balancer
 }
 
 type importOptions struct {
@@ -54,6 +56,7 @@ type importOptions struct {
 	adopt           bool
 	source          string
 	guard           Guard
+	firewall        bool
 }
 
 type removeOptions struct {

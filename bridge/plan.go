@@ -33,8 +33,11 @@ type ObjectRef struct {
 	Name       string `json:"name"`
 }
 
-// String returns "Kind namespace/name".
+// String returns "Kind namespace/name", for an object of NSX its path instead.
 func (r ObjectRef) String() string {
+	if r.APIVersion == nsxAPI {
+		return r.Kind + " " + r.Name
+	}
 	return r.Kind + " " + types.NamespacedName{Namespace: r.Namespace, Name: r.Name}.String()
 }
 
@@ -56,6 +59,8 @@ type Step struct {
 	uid             types.UID
 	resourceVersion string
 	live            *unstructured.Unstructured
+	// late is true of a step that comes when slices lead elsewhere.
+	late bool
 }
 
 // Plan is the list of writes that lead from what was observed to what is
@@ -117,22 +122,34 @@ func (p Plan) sorted() Plan {
 }
 
 // rank is the place of a step's kind in the order of execution: companions,
-// importing Services, slices, and for deletions the other way round.
+// importing Services, what opens firewalls, slices, and for deletions the other
+// way round.
 func (s Step) rank() int {
-	obj, last := s.After, 0
+	const last = 100
+	obj, rank := s.After, 10
 	if s.Action == ActionDelete {
-		obj, last = s.Before, 5
+		obj = s.Before
 	}
-	rank := 1
 	switch {
+	case s.late:
+		return last - 25 // slices are deleted before
 	case s.Object.Kind == kindNamespace:
 		rank = 0
 	case s.Object.Kind == kindEndpointSlice, s.Object.Kind == kindEndpoints:
-		rank = 2
+		rank = 30
+	case s.Object.Kind == kindSecurityPolicy:
+		rank = 22
+	case s.Object.Kind == kindGroup:
+		rank = 21
+	case s.Object.Kind == kindNetworkPolicy:
+		rank = 20
 	case obj != nil && obj.GetLabels()[labelRole] == string(RoleCompanion):
 		rank = 0
 	}
-	return max(last-rank, rank)
+	if s.Action == ActionDelete {
+		return last - rank
+	}
+	return rank
 }
 
 // object is an observed object with the fields of it that are ours.

@@ -37,6 +37,9 @@ func NewFinder(client *nsx.Client, opts ...Option) *Finder {
 	return f
 }
 
+// Raw returns the untyped API of the manager that the finder reads from.
+func (f *Finder) Raw() nsx.Raw { return f.client.Raw() }
+
 // Selector says of which Kubernetes objects. Fields that are not empty must all
 // fit; one of them must be set.
 type Selector struct {

@@ -1,0 +1,285 @@
+// SPDX-FileCopyrightText: The Viaduct Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/bridge"
+	"github.com/viaduct-sdk/viaduct/nsx"
+	"github.com/viaduct-sdk/viaduct/nsx/firewall"
+)
+
+// fence is a segment for the nodes of the importing cluster, from which a policy
+// of an administrator lets nothing out.
+type fence struct {
+	segment nsx.Path
+	node    netip.Addr
+}
+
+// fenced makes a fence of its own for a test. number makes its network unique.
+func fenced(t *testing.T, name string, number int) fence {
+	t.Helper()
+	network := fmt.Sprintf("10.129.%d.0/24", number)
+	f := fence{segment: nsx.Path("/infra/segments/" + name), node: netip.MustParseAddr(fmt.Sprintf("10.129.%d.7", number))}
+	group, policy := "/infra/domains/default/groups/"+name, "/infra/domains/default/security-policies/"+name
+	must := func(path string, object map[string]any) {
+		t.Helper()
+		if err := world.NSX.Put(path, object); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := world.NSX.Remove(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	must(f.segment.String(), map[string]any{"subnets": []any{map[string]any{"gateway_address": strings.Replace(network, ".0/", ".1/", 1)}}})
+	must(group, map[string]any{"expression": []any{
+		map[string]any{"resource_type": "PathExpression", "paths": []any{f.segment.String()}},
+		map[string]any{"resource_type": "ConjunctionOperator", "conjunction_operator": "OR"},
+		map[string]any{"resource_type": "IPAddressExpression", "ip_addresses": []any{network}},
+	}})
+	must(policy, map[string]any{"category": "Application", "sequence_number": 99, "scope": []any{group}, "rules": []any{map[string]any{
+		"id": "nothing-out", "display_name": "nothing-out", "action": "DROP", "direction": "OUT", "source_groups": []any{group},
+	}}})
+	return f
+}
+
+// guarded is the importing cluster with its nodes behind the fence.
+func guarded(t *testing.T, f fence, wrap wrapper) *bridge.Cluster {
+	t.Helper()
+	return end(t, "acme-fitness", world.TKCluster("acme-fitness").Config, wrap, bridge.WithDistributedFirewall(nsxClient(t, wrap), f.segment))
+}
+
+// verdict evaluates a connection by what NSX has now.
+func verdict(t *testing.T, from, to netip.Addr, port uint16, at string, direction firewall.Direction) firewall.Action {
+	t.Helper()
+	for {
+		snapshot, err := firewall.Load(testContext(t), nsxClient(t, nil).Raw())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules, err := firewall.Compile(snapshot)
+		if errors.Is(err, viaduct.ErrInvalid) {
+			continue // other tests change it meanwhile
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := rules.Evaluate(firewall.Flow{
+			Source: from, Destination: to, Protocol: firewall.TCP, DestinationPort: port,
+			Crosses: []firewall.Crossing{{Interface: firewall.Interface{Within: []string{at}}, Direction: direction}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Action
+	}
+}
+
+// out is the verdict on the way from the node.
+func (f fence) out(t *testing.T, to netip.Addr, port uint16) firewall.Action {
+	t.Helper()
+	return verdict(t, f.node, to, port, f.segment.String(), firewall.Out)
+}
+
+// in is the verdict on the way from an address to a pod. NCP makes groups of the
+// addresses of pods, by which a policy is applied to them.
+func in(t *testing.T, from netip.Addr, pod *corev1.Pod, port uint16) firewall.Action {
+	t.Helper()
+	address := netip.MustParseAddr(pod.Status.PodIP)
+	var within []string
+	for _, path := range world.NSX.Paths("/infra/domains/default/groups/") {
+		var group nsx.Group
+		if err := world.NSX.Read(path, &group); err != nil {
+			continue
+		}
+		for _, e := range group.Expression {
+			for _, text := range e.IPAddresses {
+				if r, err := firewall.ParseRange(text); err == nil && r.Contains(address) {
+					within = append(within, path)
+				}
+			}
+		}
+	}
+	snapshot, err := firewall.Load(testContext(t), nsxClient(t, nil).Raw())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range snapshot.Groups {
+		if slices.Contains(within, g.Path) {
+			snapshot.Groups[i].Members = append(g.Members, "the pod")
+		}
+	}
+	rules, err := firewall.Compile(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := rules.Evaluate(firewall.Flow{
+		Source: from, Destination: address, Protocol: firewall.TCP, DestinationPort: port,
+		Crosses: []firewall.Crossing{{Interface: firewall.Interface{ID: "the pod"}, Direction: firewall.In}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Action
+}
+
+// pod returns the pod of a workload once it has an address.
+func pod(t *testing.T, name types.NamespacedName) *corev1.Pod {
+	t.Helper()
+	var found *corev1.Pod
+	eventually(t, func(ctx context.Context) string {
+		var err error
+		if found, err = supervisor(t).CoreV1().Pods(name.Namespace).Get(ctx, name.Name+"-0", metav1.GetOptions{}); err != nil {
+			return err.Error()
+		}
+		if found.Status.PodIP == "" {
+			return "waiting for the pod's address"
+		}
+		return ""
+	})
+	return found
+}
+
+// inNSX is what NSX holds of Viaduct for the imports into a namespace.
+func inNSX(t *testing.T, ns string) []string {
+	t.Helper()
+	var found []string
+	for _, prefix := range []string{"/infra/domains/default/groups/", "/infra/domains/default/security-policies/"} {
+		for _, path := range world.NSX.Paths(prefix) {
+			var o nsx.Resource
+			if err := world.NSX.Read(path, &o); err == nil && slices.Contains(o.Tags, nsx.Tag{Scope: "viaduct-sdk.github.io/namespace", Tag: ns}) {
+				found = append(found, fmt.Sprintf("%s rv=%d", path, o.Revision))
+			}
+		}
+	}
+	return found
+}
+
+// TestFirewall opens both sides of an isolated service and closes them again.
+func TestFirewall(t *testing.T) {
+	t.Parallel()
+	const ns = "acme-firewall"
+	name := types.NamespacedName{Namespace: ns, Name: "order-postgres"}
+	ctx := testContext(t)
+	namespace(t, ns)
+	workload(t, name, 5432, nil)
+	nodes := fenced(t, ns+"-nodes", 1)
+	database := pod(t, name)
+	beside := types.NamespacedName{Namespace: ns, Name: "order"}
+	workload(t, beside, 8080, nil)
+	neighbour := netip.MustParseAddr(pod(t, beside).Status.PodIP)
+	before := [][]string{names(t, supervisor(t), ns), names(t, tkCluster(t), ns), policies(t, ns), inNSX(t, ns)}
+
+	var exported *bridge.Exported
+	var imported *bridge.Imported
+	run := func(wrap wrapper) bridge.Plan {
+		t.Helper()
+		var err error
+		if exported, err = bridge.Export(ctx, exporter(t, wrap), name, bridge.WithNetworkPolicy()); err != nil {
+			t.Fatal(err)
+		}
+		if imported, err = bridge.Import(ctx, guarded(t, nodes, wrap), shipped(t, exported), bridge.WithFirewall()); err != nil {
+			t.Fatal(err)
+		}
+		return bridge.JoinPlans(exported.Plan(), imported.Plan())
+	}
+	plan := run(nil)
+	var kinds []string
+	for _, s := range plan.Steps {
+		kinds = append(kinds, string(s.Action)+" "+s.Object.Kind)
+	}
+	want := []string{"create Service", "create Service", "create NetworkPolicy", "create Group", "create SecurityPolicy", "create EndpointSlice"}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	if f := imported.Firewall; f == nil || f.Before != firewall.Drop || f.After != firewall.Allow || f.Policy == "" || !strings.Contains(f.Reason, "nothing-out") {
+		t.Errorf("got firewall %+v, want it closed by nothing-out before and open after", f)
+	}
+	vip := exported.Addresses[0]
+	service, err := supervisor(t).CoreV1().Services(ns).Get(ctx, exported.VIPService.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	balancer := netip.MustParseAddr(service.Annotations["ncp/internal_ip_for_policy"])
+	eventually(t, func(context.Context) string {
+		return cmp.Diff(map[string]firewall.Action{
+			"node to VIP": firewall.Allow, "node to VIP, other port": firewall.Drop, "node to another VIP": firewall.Drop,
+			"balancer to pod": firewall.Allow, "balancer to pod, other port": firewall.Drop, "stranger to pod": firewall.Drop,
+			"neighbour to pod": firewall.Allow, "neighbour to pod, other port": firewall.Allow,
+		}, map[string]firewall.Action{
+			"node to VIP": nodes.out(t, vip, 5432), "node to VIP, other port": nodes.out(t, vip, 5433), "node to another VIP": nodes.out(t, vip.Next(), 5432),
+			"balancer to pod": in(t, balancer, database, 5432), "balancer to pod, other port": in(t, balancer, database, 5433),
+			"stranger to pod":  in(t, netip.MustParseAddr("10.129.1.7"), database, 5432),
+			"neighbour to pod": in(t, neighbour, database, 5432), "neighbour to pod, other port": in(t, neighbour, database, 22),
+		})
+	})
+
+	written := [][]string{versions(t, supervisor(t), ns), versions(t, tkCluster(t), ns), policies(t, ns), inNSX(t, ns)}
+	var count counter
+	if plan := run(count.wrap); !plan.Empty() {
+		t.Errorf("second time: got\n%s\nwant nothing to do", plan)
+	}
+	if writes := slices.DeleteFunc(count.writes, func(w string) bool { return strings.HasSuffix(w, "/api/session/create") }); len(writes) > 0 {
+		t.Errorf("second time: got writes %v, want none", writes)
+	}
+	if diff := cmp.Diff(written, [][]string{versions(t, supervisor(t), ns), versions(t, tkCluster(t), ns), policies(t, ns), inNSX(t, ns)}); diff != "" {
+		t.Errorf("second time: objects changed (-before +after):\n%s", diff)
+	}
+
+	if _, err := bridge.Unimport(ctx, importer(t, nil), name); !errors.Is(err, viaduct.ErrInvalid) || !strings.Contains(err.Error(), "WithDistributedFirewall") {
+		t.Errorf("unimport without the option: got %v, want an error that matches ErrInvalid and names it", err)
+	}
+	if diff := cmp.Diff(written[1], versions(t, tkCluster(t), ns)); diff != "" {
+		t.Errorf("unimport without the option changed something (-before +after):\n%s", diff)
+	}
+	for round := range 2 {
+		plan, err := bridge.Unimport(ctx, guarded(t, nodes, nil), name)
+		if err != nil || plan.Empty() == (round == 0) {
+			t.Errorf("unimport, round %d: got %v, %v", round, plan, err)
+		}
+		plan, err = bridge.Unexport(ctx, exporter(t, nil), name)
+		if err != nil || plan.Empty() == (round == 0) {
+			t.Errorf("unexport, round %d: got %v, %v", round, plan, err)
+		}
+	}
+	eventually(t, func(context.Context) string {
+		return cmp.Diff(before, [][]string{names(t, supervisor(t), ns), names(t, tkCluster(t), ns), policies(t, ns), inNSX(t, ns)}) +
+			cmp.Diff([]firewall.Action{firewall.Drop, firewall.Drop, firewall.Allow},
+				[]firewall.Action{nodes.out(t, vip, 5432), in(t, balancer, database, 5432), in(t, neighbour, database, 22)})
+	})
+}
+
+// policies lists the NetworkPolicies of a namespace as the API server has them.
+func policies(t *testing.T, ns string) []string {
+	t.Helper()
+	list, err := supervisor(t).NetworkingV1().NetworkPolicies(ns).List(testContext(t), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, p := range list.Items {
+		data, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, string(data))
+	}
+	return found
+}
