@@ -5,9 +5,13 @@ SHELL := /bin/bash
 
 # The modules of this repository. Each is built and tested on its own; there is
 # no go.work, so that each go.mod is proved to be complete.
-MODULES := . internal/lab examples
+MODULES := . internal/lab internal/lab/dns examples
 
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
+# Packages of the lab with files that only the proof by traffic compiles.
+TRAFFIC := $(wildcard internal/lab/hosts internal/lab/edge internal/lab/dfw internal/lab/traffic)
+TRAFFIC := $(TRAFFIC:internal/lab/%=./%)
+
 TESTFLAGS ?= -race -shuffle=on -timeout=30m
 
 .PHONY: help
@@ -27,6 +31,11 @@ lab: ## Compile the lab's Kubernetes control plane (about 6 minutes once, then c
 test: lab ## Run the tests of all modules under the race detector
 	@set -e; for m in $(MODULES); do echo "== test $$m"; (cd $$m && go test $(TESTFLAGS) ./...); done
 
+.PHONY: e2e-traffic
+e2e-traffic: lab ## Prove by traffic that an import works (as root, on Linux; it says what else it needs)
+	@cd internal/lab && go test -tags e2etraffic -count=1 -timeout=10m $(filter-out ./traffic,$(TRAFFIC))
+	@cd internal/lab && go test -tags e2etraffic -count=1 -timeout=30m -v ./traffic
+
 .PHONY: cover
 cover: lab ## Print the statement coverage of each package of the library
 	@go test -cover ./... | grep -v 'no test files'
@@ -34,6 +43,7 @@ cover: lab ## Print the statement coverage of each package of the library
 .PHONY: lint
 lint: ## Run golangci-lint in all modules
 	@set -e; for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(GOLANGCI) run --allow-parallel-runners ./...); done
+	@echo "== lint the proof by traffic"; cd internal/lab && $(GOLANGCI) run --allow-parallel-runners --build-tags e2etraffic $(TRAFFIC)
 
 .PHONY: fmt
 fmt: ## Format all modules
@@ -42,6 +52,7 @@ fmt: ## Format all modules
 .PHONY: vet
 vet: ## Run go vet in all modules
 	@set -e; for m in $(MODULES); do (cd $$m && go vet ./...); done
+	@cd internal/lab && go vet -tags e2etraffic $(TRAFFIC)
 
 .PHONY: bench-nsx
 bench-nsx: ## Measure lists of nsx against VMware's SDK and the standard library

@@ -30,7 +30,8 @@ type Link struct {
 	// may have the same.
 	Gateway netip.Addr
 
-	// Routes are what the host sends this way; everything when it is nil.
+	// Routes are what the host sends this way, beside what is for the gateway;
+	// everything when it is nil.
 	Routes []netip.Prefix
 }
 
@@ -66,10 +67,11 @@ func (w *World) Link(ctx context.Context, l Link) error {
 			"link set " + passing + " name " + near,
 			"addr add " + l.Address.String() + "/32 dev " + near,
 			"link set " + near + " up",
+			"route add " + l.Gateway.String() + "/32 dev " + near,
 		}},
 	}
 	for _, to := range routes {
-		steps[1].batch = append(steps[1].batch, "route add "+to+" via "+l.Gateway.String()+" dev "+near+" onlink")
+		steps[1].batch = append(steps[1].batch, "route add "+to+" via "+l.Gateway.String()+" dev "+near)
 	}
 	for _, s := range steps {
 		if err := s.on.IP(ctx, s.batch...); err != nil {
