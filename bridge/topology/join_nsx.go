@@ -51,8 +51,8 @@ func (j *joiner) addNSX() {
 	servers, pools := j.indexStatus()
 	for _, t := range j.o.nsx.tier1s {
 		n := j.addNSXNode(KindTier1, t.Resource, "", nil)
-		if ns := j.o.nsx.owner(t.Tags).Namespace; ns != "" {
-			n.Detail = "of " + ns
+		if ns := j.o.nsx.owner(t.Tags).Namespace; ns != "" { // its own name is a UUID
+			n.Label = "of " + ns
 		}
 	}
 	for _, s := range j.o.nsx.segments {

@@ -59,7 +59,7 @@ func TestFocus(t *testing.T) {
 	}
 	want := []string{
 		"vsphere-namespace/acme-data", "port-group/vnet-acme-data-0",
-		"tier-1/t1_…_rtr", "segment/vnet-acme-data-0",
+		"tier-1/of acme-data", "segment/vnet-acme-data-0",
 		"load-balancer/lbs-acme-data",
 		"virtual-server/192.168.0.12:5432", "pool/1 of 1 member up",
 		"firewall-policy/baseline-acme-data",

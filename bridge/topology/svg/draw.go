@@ -15,8 +15,9 @@ import (
 
 const (
 	legendHeight = 64.0
-	laneMargin   = 20.0 // from the side of a lane to what is in it
+	laneMargin   = 16.0 // from the side of a lane to what is in it
 	narrowestAll = 760.0
+	textLeft     = 12.0 // of an object
 )
 
 // canvas writes the picture; its writer remembers the first error.
@@ -57,7 +58,7 @@ func (s *scene) draw(w io.Writer, title, subtitle string) error {
 	c.text(margin, margin+22, "title", shorten(title, sizeTitle, true, c.width-2*margin))
 	c.text(margin, margin+44, "subtitle", shorten(subtitle, sizeLane, false, c.width-2*margin))
 	for _, l := range s.lanes {
-		c.lane(l)
+		c.lane(l, s.laneTitleAt(l, c.offsetX))
 	}
 	c.printf("<g transform=\"translate(%s 0)\">\n", num(c.offsetX))
 	for _, b := range s.blocks {
@@ -65,7 +66,7 @@ func (s *scene) draw(w io.Writer, title, subtitle string) error {
 	}
 	c.strokes(s.links)
 	for _, b := range s.blocks {
-		c.groupTitle(b)
+		c.groupTitle(b, s.gaps(b))
 	}
 	for _, it := range s.items {
 		if it.node != nil {
@@ -85,13 +86,22 @@ func (c *canvas) text(x, y float64, class, text string) {
 	c.printf(`<text x="%s" y="%s" class="%s">%s</text>`+"\n", num(x), num(y), class, escape(text))
 }
 
+// label draws a name in bold letters.
+func (c *canvas) label(x, y float64, text string, size float64) {
+	if size == sizeLabel {
+		c.text(x, y, "label", text)
+		return
+	}
+	c.printf(`<text x="%s" y="%s" class="label" style="font-size:%spx">%s</text>`+"\n", num(x), num(y), num(size), escape(text))
+}
+
 // lane draws the ground of a system.
-func (c *canvas) lane(l *lane) {
+func (c *canvas) lane(l *lane, titleAt float64) {
 	background, accent := tint(l.system)
 	c.printf(`<rect x="%s" y="%s" width="%s" height="%s" rx="10" fill="%s" stroke="%s"/>`+"\n",
 		num(margin), num(l.top), num(c.width-2*margin), num(l.bottom-l.top), background, colorFrame)
 	c.printf(`<rect x="%s" y="%s" width="5" height="%s" rx="2.5" fill="%s"/>`+"\n", num(margin), num(l.top+10), num(l.bottom-l.top-20), accent)
-	c.printf(`<text x="%s" y="%s" class="lane" style="fill:%s">%s</text>`+"\n", num(margin+16), num(l.top+23), accent, escape(l.title()))
+	c.printf(`<text x="%s" y="%s" class="lane" style="fill:%s">%s</text>`+"\n", num(titleAt), num(l.top+21), accent, escape(l.title()))
 }
 
 // notices names what could not be read of a system.
@@ -114,28 +124,6 @@ func (c *canvas) notices(l *lane) {
 func (c *canvas) box(b *block) {
 	c.printf(`<rect x="%s" y="%s" width="%s" height="%s" rx="9" class="box"/>`+"\n",
 		num(b.left), num(b.top), num(b.right-b.left), num(b.bottom-b.top))
-}
-
-// groupTitle draws the line above what is in a group.
-func (c *canvas) groupTitle(b *block) {
-	room := b.right - b.left - 24
-	c.printf("<g><title>%s</title>", escape(tooltip(*b.node)))
-	if b.node.State != "" {
-		room -= iconRoom
-		c.mark(b.right-16, b.top+15, b.node.State)
-	}
-	name := caption(*b.node)
-	label := shorten(b.node.Label, sizeDetail, true, max(room-textWidth(name, sizeDetail, false)-8, 40))
-	detail := ""
-	if left := room - textWidth(name+"  "+label, sizeDetail, true) - 8; b.node.Detail != "" && left > 60 {
-		detail = shorten(b.node.Detail, sizeDetail, false, left)
-	}
-	c.printf(`<text x="%s" y="%s" class="group"><tspan fill="%s">%s</tspan><tspan dx="6" font-weight="700">%s</tspan>`,
-		num(b.left+12), num(b.top+19), colorMuted, escape(name), escape(label))
-	if detail != "" {
-		c.printf(`<tspan dx="8" fill="%s">%s</tspan>`, colorMuted, escape(detail))
-	}
-	c.printf("</text></g>\n")
 }
 
 func (c *canvas) strokes(links []*link) {
@@ -183,13 +171,14 @@ func (c *canvas) node(it *item, top float64) {
 	}
 	first, second := lines(*n)
 	lift := nodeHeight - height
-	c.text(x+14, top+17-lift/3, "caption", shorten(first, sizeCaption, false, room-iconRoom+8))
-	c.text(x+14, top+34-lift/2, "label", shorten(second, sizeLabel, true, room))
+	c.text(x+textLeft, top+17-lift/3, "caption", shorten(first, sizeCaption, false, room-iconRoom+8))
+	label, size := fitLabel(second, room)
+	c.label(x+textLeft, top+34-lift/2, label, size)
 	detail, class := n.Detail, "detail"
 	if trouble(*n) {
 		detail, class = n.Reason, "detail bad"
 	}
-	c.text(x+14, top+49-lift*2/3, class, shorten(detail, sizeDetail, false, room))
+	c.text(x+textLeft, top+49-lift*2/3, class, shorten(detail, sizeDetail, false, room))
 	c.printf("</g>\n")
 }
 

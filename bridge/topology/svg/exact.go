@@ -13,8 +13,11 @@ const (
 )
 
 // exactScale is what a pixel of a line of weight 1 costs; one of a group's width
-// costs 1.
-const exactScale = 4
+// costs 1, one of the picture's weightWidth lines.
+const (
+	exactScale  = 4
+	weightWidth = 3
+)
 
 // exact finds the places with the shortest lines of all, the weights of the
 // lines counted, and then the narrowest groups. It returns what they cost, in
@@ -28,7 +31,7 @@ func (v *solver) exact() float64 {
 	}
 	// Between two walls, which hold all together.
 	left, right := n.node(), n.node()
-	n.arc(left, right, 0, 1)
+	n.arc(left, right, 0, exactScale*weightWidth)
 	for i := range v.vars {
 		n.arc(left, i, 0, 0)
 		n.arc(i, right, 0, 0)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,20 @@ func lay(g *topology.Graph) *scene {
 	s.stack()
 	s.route()
 	return s
+}
+
+// load reads a graph that the tests of package topology joined.
+func load(t *testing.T, name string) *topology.Graph {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g topology.Graph
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return &g
 }
 
 // random is a graph without sense: groups within groups, and edges between
@@ -145,15 +160,7 @@ func verify(t *testing.T, s *scene) {
 func TestLayoutOverlapsNothing(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"shop", "broken"} {
-		data, err := os.ReadFile(filepath.Join("..", "testdata", name+".json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var g topology.Graph
-		if err := json.Unmarshal(data, &g); err != nil {
-			t.Fatal(err)
-		}
-		s := lay(&g)
+		s := lay(load(t, name))
 		if verify(t, s); len(s.items) < 30 || len(s.links) < 25 {
 			t.Errorf("%s has %d items and %d lines", name, len(s.items), len(s.links))
 		}
@@ -165,23 +172,78 @@ func TestLayoutOverlapsNothing(t *testing.T) {
 	}
 }
 
+// TestTitlesAreClearOfLines looks whether a line passes through the title of a
+// group.
+func TestTitlesAreClearOfLines(t *testing.T) {
+	t.Parallel()
+	graphs := map[string]*topology.Graph{"shop": load(t, "shop"), "broken": load(t, "broken")}
+	for seed := range uint64(15) {
+		graphs[fmt.Sprint("seed ", seed)] = random(seed)
+	}
+	titles := 0
+	for name, g := range graphs {
+		s := lay(g)
+		for _, b := range s.blocks {
+			for _, w := range titleWords(*b.node, s.gaps(b)) {
+				titles++
+				text := area{w.text, w.x, b.top + 7, w.x + w.width, b.top + 21}
+				for _, l := range s.links {
+					if at, through := l.through(text); through {
+						t.Errorf("%s: the line %s passes through %q at %v", name, l.path, w.text, at)
+					}
+				}
+			}
+		}
+	}
+	if titles < 30 {
+		t.Errorf("there were only %d titles", titles)
+	}
+}
+
+// through looks for a point of a line that is within an area.
+func (l *link) through(a area) (point, bool) {
+	for i := 1; i < len(l.points); i++ {
+		p, q := l.points[i-1], l.points[i]
+		const parts = 500
+		for k := range parts + 1 {
+			t := float64(k) / parts
+			bezier := func(a, b, c, d float64) float64 {
+				return (1-t)*(1-t)*(1-t)*a + 3*(1-t)*(1-t)*t*b + 3*(1-t)*t*t*c + t*t*t*d
+			}
+			middle := (p.y + q.y) / 2
+			at := point{bezier(p.x, p.x, q.x, q.x), bezier(p.y, middle, middle, q.y)}
+			if a.left < at.x && at.x < a.right && a.top < at.y && at.y < a.bottom {
+				return at, true
+			}
+		}
+	}
+	return point{}, false
+}
+
 // TestLayoutOfShopIsStraight holds the picture in the README to its looks: all
-// lines of connections are straight, so that none crosses another.
+// lines of connections are straight, each service is a column, and the picture
+// can be read at the width of a page.
 func TestLayoutOfShopIsStraight(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join("..", "testdata", "shop.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g topology.Graph
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
-	s := lay(&g)
+	g := load(t, "shop")
+	i := slices.IndexFunc(g.Nodes, func(n topology.Node) bool {
+		return n.Kind == topology.KindNamespace && n.Cluster == "acme-fitness"
+	})
+	s := lay(topology.Focus(g, g.Nodes[i].ID))
 	for _, l := range s.links {
 		if weightOf(l.edge.Kind) == weightData && strings.Contains(l.path, "C") {
 			t.Errorf("%s leads from %s to %s in curves: %s", l.edge.Kind, l.upper.item.node.Label, l.lower.item.node.Label, l.path)
 		}
+		if k := l.edge.Kind; (k == topology.EdgePublishes || k == topology.EdgeExports) && l.upper.item.x != l.lower.item.x {
+			t.Errorf("%s is not in the column of %s", l.lower.item.node.Label, l.upper.item.node.Label)
+		}
+	}
+	left, right := math.Inf(1), math.Inf(-1)
+	for _, it := range s.items {
+		left, right = min(left, it.x-it.width/2), max(right, it.x+it.width/2)
+	}
+	if width := right - left; width > 1150 {
+		t.Errorf("it is %v pixels wide", width)
 	}
 }
 

@@ -7,9 +7,10 @@ import "github.com/viaduct-sdk/viaduct/bridge/topology"
 
 // Lines of a connection are kept straight before others.
 const (
-	weightData    = 6
-	weightControl = 2
-	weightBeneath = 1
+	weightData      = 6
+	weightPublishes = 3
+	weightControl   = 2
+	weightBeneath   = 1
 )
 
 func weightOf(k topology.EdgeKind) float64 {
@@ -42,6 +43,12 @@ func (s *scene) link(e topology.Edge, from, to end) {
 	_, above := l.upper.rows()
 	below, _ := l.lower.rows()
 	weight := weightOf(e.Kind)
+	if e.Kind == topology.EdgePublishes {
+		// A Service belongs under its virtual server, in the column of the
+		// service; the line passes what is between them at the side.
+		attract(l.upper, l.lower, weightPublishes)
+		weight = weightBeneath
+	}
 	last := l.upper
 	for r := above + 1; r < below; r++ {
 		group := s.passing(l, r)

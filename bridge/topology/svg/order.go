@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/viaduct-sdk/viaduct/bridge/topology"
 )
 
 // How long the search for a good order is.
@@ -44,6 +46,25 @@ func (s *scene) order() {
 		s.untangle()
 		s.straighten()
 		s.untangle()
+		s.sideOfPublishing()
+	}
+}
+
+// sideOfPublishing has all lines from Services to their virtual servers pass on
+// the right, where that costs little: what is alike should look alike.
+func (s *scene) sideOfPublishing() {
+	lowest, before := s.measure(), s.snapshot()
+	for _, l := range s.links {
+		if l.edge.Kind == topology.EdgePublishes && len(l.passages) > 0 {
+			x, moved := l.upper.middle(0)+narrowest/2, map[*item]bool{}
+			for _, p := range l.passages {
+				p.x, moved[p] = x, true
+			}
+			s.gather(moved, x)
+		}
+	}
+	if s.measure() > lowest+crossingCost-1 {
+		restore(before)
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 
 // Distances, in pixels.
 const (
-	passageWidth = 10.0
-	itemGap      = 20.0
-	passageGap   = 12.0
-	blockGap     = 24.0
-	blockPad     = 16.0
+	passageWidth = 6.0
+	itemGap      = 16.0
+	passageGap   = 10.0
+	blockGap     = 18.0
+	blockPad     = 12.0
 	portMargin   = 14.0
 	portGap      = 12.0
 )

@@ -43,7 +43,7 @@ func (s *scene) route() {
 			points = append(points, point{p.x, s.rows[p.first].top - s.rows[p.first].header}, point{p.x, s.rows[p.last].top + nodeHeight + s.rows[p.last].footer})
 		}
 		points = append(points, point{portOf(to, l), l.lower.top(s)})
-		l.path = curve(points)
+		l.points, l.path = points, curve(points)
 		l.arrow = points[len(points)-1]
 		if l.upward {
 			l.arrow = points[0]

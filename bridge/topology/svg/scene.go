@@ -82,6 +82,7 @@ type link struct {
 	upward       bool // the edge points up
 	level        bool // both ends are in the same row
 	passages     []*item
+	points       []point // that the line passes vertically
 	path         string
 	arrow        point // where the arrow's tip is
 }
@@ -101,37 +102,70 @@ func systems() []topology.System {
 }
 
 // rankOf returns a function that tells in which row of its lane a node stands.
-// The rows of neighbouring lanes that have most to do with each other meet.
+// The rows of neighbouring lanes that have most to do with each other meet: a
+// firewall policy stands above the virtual servers that it is about, or above
+// the namespaces.
 func rankOf(g *topology.Graph) func(topology.Node) int {
-	publishes := map[string]bool{}
+	kind := make(map[string]topology.Kind, len(g.Nodes))
+	for _, n := range g.Nodes {
+		kind[n.ID] = n.Kind
+	}
+	publishes, above := map[string]bool{}, map[string]bool{}
 	for _, e := range g.Edges {
-		if e.Kind == topology.EdgePublishes {
+		switch e.Kind {
+		case topology.EdgePublishes:
 			publishes[e.From] = true
+		case topology.EdgeGuards:
+			if to := kind[e.To]; to == topology.KindVirtualServer || to == topology.KindImport {
+				above[e.From] = true
+			}
+		default:
 		}
 	}
 	return func(n topology.Node) int {
-		switch n.Kind {
-		case topology.KindPool:
-			return 1
-		case topology.KindSegment, topology.KindFirewallPolicy:
-			return 2
-		case topology.KindExport:
-			return 1
-		case topology.KindNamespace, topology.KindCluster: // folded, or empty
-			if n.System == topology.SystemTKCluster {
-				return 2
-			}
-			return 1
-		case topology.KindImport, topology.KindTKCluster, topology.KindVMService:
-			return 2
-		case topology.KindService:
-			if publishes[n.ID] {
-				return 1
-			}
-			return 2
+		switch n.System {
+		case topology.SystemNSX:
+			return rankInNSX(n, above[n.ID])
+		case topology.SystemTKCluster, topology.SystemSupervisor:
+			return rankInKubernetes(n, publishes[n.ID])
 		default:
 			return 0
 		}
+	}
+}
+
+func rankInNSX(n topology.Node, above bool) int {
+	switch n.Kind {
+	case topology.KindPool, topology.KindSegment:
+		return 2
+	case topology.KindFirewallPolicy:
+		if above {
+			return 0
+		}
+		return 3
+	default:
+		return 1
+	}
+}
+
+func rankInKubernetes(n topology.Node, publishes bool) int {
+	switch n.Kind {
+	case topology.KindExport:
+		return 1
+	case topology.KindNamespace, topology.KindCluster: // folded, or empty
+		if n.System == topology.SystemTKCluster {
+			return 2
+		}
+		return 1
+	case topology.KindImport, topology.KindVMService:
+		return 2
+	case topology.KindService:
+		if publishes {
+			return 1
+		}
+		return 2
+	default:
+		return 0
 	}
 }
 

@@ -5,16 +5,16 @@ package svg
 
 // Heights, in pixels.
 const (
-	margin      = 24.0
-	titleHeight = 70.0
-	laneGap     = 18.0
-	laneHeader  = 34.0
-	lanePad     = 18.0
+	margin      = 16.0
+	titleHeight = 64.0
+	laneGap     = 14.0
+	laneHeader  = 30.0
+	lanePad     = 14.0
 	holeHeight  = 26.0
 	nodeHeight  = 58.0
-	rowGap      = 44.0
-	blockHeader = 30.0
-	blockFooter = 14.0
+	rowGap      = 36.0
+	blockHeader = 27.0
+	blockFooter = 12.0
 )
 
 // stack finds the heights: rows under each other, with room for the titles of

@@ -5,6 +5,7 @@ package svg
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 
@@ -21,11 +22,12 @@ const (
 )
 
 const (
-	narrowest = 118.0
-	widest    = 190.0
-	nodePad   = 22.0 // accent and margins
+	narrowest = 104.0
+	widest    = 142.0
+	nodePad   = 18.0 // accent and margins
 	iconRoom  = 18.0
 	stackRoom = 6.0 // of the cards behind a card
+	titlePad  = 12.0
 )
 
 // fontFamily begins with fonts of the same widths, which most machines have
@@ -69,9 +71,9 @@ func textWidth(text string, size float64, bold bool) float64 {
 	for _, r := range text {
 		sum += advance(r)
 	}
-	spare := 1.05
+	spare := 1.03
 	if bold {
-		spare = 1.12
+		spare = 1.08
 	}
 	return sum / 1000 * size * spare
 }
@@ -141,7 +143,7 @@ func caption(n topology.Node) string {
 		return "VM service"
 	case topology.KindService:
 		if n.Attributes["type"] == "LoadBalancer" {
-			return "Service, load balancer"
+			return "LoadBalancer"
 		}
 		return "Service"
 	default:
@@ -158,6 +160,16 @@ func lines(n topology.Node) (first, second string) {
 	return caption(n), n.Label
 }
 
+// fitLabel returns the size, of a label's and down to a detail's, at which a text
+// fits into a width, and cuts it when none does.
+func fitLabel(text string, width float64) (fitting string, size float64) {
+	size = sizeLabel
+	if w := textWidth(text, size, true); w > width {
+		size = max(math.Floor(10*size*width/w)/10, sizeCaption)
+	}
+	return shorten(text, size, true, width), size
+}
+
 // nodeWidth is how wide an object would like to be.
 func nodeWidth(n topology.Node) float64 {
 	first, second := lines(n)
@@ -172,18 +184,10 @@ func nodeWidth(n topology.Node) float64 {
 	return clamp(w+nodePad, narrowest, widest)
 }
 
-// titleWidth is how wide a group must be for its title.
+// titleWidth is how wide a group must be for its title, the detail aside.
 func titleWidth(n topology.Node) float64 {
-	const longest = 420
-	return clamp(textWidth(groupTitle(n), sizeDetail, true)+2*nodePad+iconRoom, narrowest, longest)
-}
-
-func groupTitle(n topology.Node) string {
-	title := caption(n) + "  " + n.Label
-	if n.Detail != "" {
-		title += "  " + n.Detail
-	}
-	return title
+	const longest = 300
+	return clamp(textWidth(caption(n)+"  "+n.Label, sizeDetail, true)+2*titlePad+iconRoom, narrowest, longest)
 }
 
 // title names the system, and the cluster where the lane is one.

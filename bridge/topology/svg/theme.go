@@ -81,7 +81,8 @@ text{font-family:` + fontFamily + `;fill:` + colorText + `}
 .detail{font-size:11.5px;fill:` + colorMuted + `}
 .bad{fill:` + colorDown + `}
 .caption{font-size:11px;fill:` + colorMuted + `}
-.group{font-size:11.5px;paint-order:stroke;stroke:` + colorPaper + `;stroke-width:4px;stroke-linejoin:round}
+.group{font-size:11.5px;fill:` + colorMuted + `}
+.name{font-weight:700;fill:` + colorText + `}
 .mark{font-size:9.5px;font-weight:700;fill:` + colorPaper + `;text-anchor:middle}
 .node{fill:` + colorPaper + `;stroke:` + colorBorder + `;stroke-width:1}
 .box{fill:` + colorPaper + `;fill-opacity:.62;stroke:` + colorFrame + `;stroke-width:1.2}
