@@ -42,7 +42,9 @@
 // [Apply] carries out a [Spec] for many services and clusters at once, and
 // [ImportAll] imports many documents with a few lists. [Trace] follows an
 // imported service hop by hop and names the first broken one. [Audit] finds what
-// is Viaduct's and needed by nobody any more.
+// is Viaduct's and needed by nobody any more. [Health] reads from NSX alone how an
+// exported service is doing, also while the exporting API server is away: that
+// never withdraws an import.
 //
 // # Errors and retries
 //

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +18,31 @@ import (
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// putVirtualServer puts what NCP makes for a port of a Service.
+func putVirtualServer(srv *nsxsim.Server) error {
+	tags := nsx.Tags{{Scope: "ncp/cluster", Tag: "domain-c8:0a1b"}, {Scope: "ncp/service_uid", Tag: "b1a6c9de-7d55-4c26-8c57-5f0f4a4f1a02"}}
+	return errors.Join(
+		srv.Put("/infra/lb-services/lb", nsx.LBService{Size: nsx.LBServiceSmall}),
+		srv.Put("/infra/lb-pools/postgres", nsx.Pool{
+			Resource: nsx.Resource{Tags: tags},
+			Members:  []nsx.PoolMember{{IPAddress: "10.244.0.34", Port: "5432"}, {IPAddress: "10.244.0.35", Port: "5432"}},
+		}),
+		srv.Put("/infra/lb-virtual-servers/postgres", nsx.VirtualServer{
+			Resource: nsx.Resource{Tags: tags}, IPAddress: "192.168.30.66", Ports: []string{"5432"},
+			PoolPath: "/infra/lb-pools/postgres", LBServicePath: "/infra/lb-services/lb",
+			ApplicationProfilePath: nsx.DefaultTCPProfilePath,
+		}),
+	)
+}
 
 // The main job. It needs two clusters; examples/export-import runs it on the
 // lab.
@@ -71,6 +96,32 @@ func ExampleExported() {
 	// Output:
 	// supervisor/acme-data/order-postgres [192.168.30.66] [postgres 5432/TCP]
 	// true bridge: exported document has version 2 and this release reads up to 1: unsupported; upgrade the importing side
+}
+
+// The health of an export is read from NSX later, by whoever has the document:
+// the exporting cluster's API server may be away.
+func ExampleHealth() {
+	srv := nsxsim.NewServer()
+	defer srv.Close()
+	check(putVirtualServer(srv)) // as NCP would
+	client, err := nsx.NewClient(srv.URL(), nsx.SessionAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(srv.Client()))
+	check(err)
+	document, err := os.ReadFile("testdata/exported/v1-service-uid.json")
+	check(err)
+	var exported bridge.Exported
+	check(json.Unmarshal(document, &exported))
+
+	srv.SetMemberStatus("/infra/lb-pools/postgres", "10.244.0.35", "DOWN")
+	report, err := bridge.Health(context.Background(), ncp.NewFinder(client), &exported)
+	check(err)
+	fmt.Println(report.State)
+	fmt.Println(report)
+	// Output:
+	// down
+	// postgres 5432/TCP on 192.168.30.66: degraded, 1 of 2 members up (not up: 10.244.0.35:5432 DOWN Connect to Peer Failure)
+	// postgres 5432/TCP on 2001:db8:30::41: down, 0 of 0 members up (NSX has no virtual server for it)
+	// metrics 9187/TCP on 192.168.30.66: down, 0 of 0 members up (NSX has no virtual server for it)
+	// metrics 9187/TCP on 2001:db8:30::41: down, 0 of 0 members up (NSX has no virtual server for it)
 }
 
 // A plan is printed for people, a line per step.

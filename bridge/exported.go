@@ -199,6 +199,10 @@ const (
 // Proof says how it is known that a virtual address answers.
 type Proof struct {
 	Source ProofSource `json:"source"`
+	// ServiceUID is the UID by which NSX knows the Service that has the
+	// address: VIPService's, or for an export from a TK cluster that of the
+	// Service on its Supervisor. [Health] asks for it. It is empty without NSX.
+	ServiceUID types.UID `json:"serviceUID,omitempty"`
 	// VirtualServers are those of NSX that serve the address, sorted by port;
 	// empty without NSX.
 	VirtualServers []VirtualServer `json:"virtualServers,omitempty"`

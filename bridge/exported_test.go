@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,20 +21,26 @@ import (
 
 func TestDocumentIsReadAsWritten(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("testdata/exported/v1.json")
-	if err != nil {
-		t.Fatal(err)
+	golden, err := filepath.Glob("testdata/exported/*.json") // of all releases, for all time
+	if err != nil || len(golden) < 2 {
+		t.Fatalf("got documents %v, %v; want two and more", golden, err)
 	}
-	var e Exported
-	if err := json.Unmarshal(data, &e); err != nil {
-		t.Fatal(err)
-	}
-	again, err := json.MarshalIndent(&e, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.TrimSpace(string(data)), string(again)); diff != "" {
-		t.Errorf("written again (-want +got):\n%s", diff)
+	for _, file := range golden {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e Exported
+		if err := json.Unmarshal(data, &e); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		again, err := json.MarshalIndent(&e, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.TrimSpace(string(data)), string(again)); diff != "" {
+			t.Errorf("%s: written again (-want +got):\n%s", file, diff)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
@@ -80,6 +81,7 @@ func judgeNSX(v vip, ports []Port, servers []ncp.VirtualServer) (vip, error) {
 				return v, err
 			}
 			v.proof.VirtualServers = append(v.proof.VirtualServers, server)
+			v.proof.ServiceUID = types.UID(servers[i].Owner.ServiceUID)
 		}
 	}
 	slices.SortFunc(v.proof.VirtualServers, func(a, b VirtualServer) int {
