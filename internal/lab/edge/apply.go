@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/netfilter"
 )
 
 // kernel changes what the host's kernel does.
@@ -22,20 +24,11 @@ type kernel struct {
 
 // run runs a command on the host and returns what it said.
 func (k kernel) run(ctx context.Context, input string, name string, args ...string) ([]byte, error) {
-	cmd := k.host.Command(ctx, name, args...)
-	cmd.Stdin = strings.NewReader(input)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("edge: %s: %w: %s", name, err, strings.TrimSpace(stderr.String()))
+	out, err := netfilter.Run(ctx, k.host, input, name, args...)
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
 	}
-	return stdout.Bytes(), nil
-}
-
-// rules applies a script of nft, all of it or nothing.
-func (k kernel) rules(ctx context.Context, script string) error {
-	_, err := k.run(ctx, script, "nft", "-f", "-")
-	return err
+	return out, nil
 }
 
 // addresses are those of the device, but for the loopback network's and those
@@ -153,33 +146,14 @@ func (s server) places() []netip.AddrPort {
 
 // counters reads the counters of servers from the kernel.
 func (k kernel) counters(ctx context.Context, s state) (map[string]Counter, error) {
-	out, err := k.run(ctx, "", "nft", "-json", "list", "counters", "table", "inet", table)
+	counts, err := netfilter.Counters(ctx, k.host, table)
 	if err != nil {
-		return nil, err
-	}
-	var listing struct {
-		Objects []struct {
-			Counter struct {
-				Name           string
-				Packets, Bytes uint64
-			} `json:"counter"`
-		} `json:"nftables"`
-	}
-	if err := json.Unmarshal(out, &listing); err != nil {
-		return nil, fmt.Errorf("edge: counters: %w", err)
+		return nil, fmt.Errorf("edge: %w", err)
 	}
 	all := map[string]Counter{}
 	for _, server := range s.servers {
-		var c Counter
-		for _, o := range listing.Objects {
-			switch o.Counter.Name {
-			case server.name():
-				c.Connections = o.Counter.Packets
-			case server.traffic():
-				c.Packets, c.Bytes = o.Counter.Packets, o.Counter.Bytes
-			}
-		}
-		all[server.path] = c
+		traffic := counts[server.traffic()]
+		all[server.path] = Counter{Connections: counts[server.name()].Packets, Packets: traffic.Packets, Bytes: traffic.Bytes}
 	}
 	return all, nil
 }

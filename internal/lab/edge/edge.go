@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/netfilter"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
@@ -31,7 +32,7 @@ type Edge struct {
 	// What follows is the running pass's.
 	view     *view
 	told     map[watched]bool
-	applied  *ruleset
+	applied  *netfilter.Table
 	problems []string
 }
 
@@ -157,12 +158,12 @@ func (e *Edge) report(ctx context.Context, problems []string) {
 // forgotten when nothing can renew them.
 func (e *Edge) apply(ctx context.Context, now state) error {
 	rules := render(now, e.config.Switches.Silent)
-	if e.applied == nil || !rules.equal(*e.applied) {
-		if err := e.kernel.rules(ctx, rules.script(e.applied)); err != nil {
+	if !rules.Equal(e.applied) {
+		if err := netfilter.Apply(ctx, e.config.Host, rules.Script(e.applied)); err != nil {
 			e.applied = nil // whatever is there, it goes
-			return err
+			return fmt.Errorf("edge: %w", err)
 		}
-		e.applied = &rules
+		e.applied = rules
 	}
 	e.mu.Lock()
 	old := e.state

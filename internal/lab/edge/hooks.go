@@ -11,7 +11,7 @@ import (
 // prerouting hands new connections to their servers. A TCP packet that is not
 // the first of its connection belongs to one that is forgotten: it goes to
 // input, which refuses it.
-func (r *renderer) prerouting(s state) {
+func (r renderer) prerouting(s state) {
 	lines := []string{"type nat hook prerouting priority dstnat; policy accept;"}
 	for _, family := range families() {
 		for _, protocol := range []string{"tcp", "udp"} {
@@ -33,14 +33,14 @@ func (r *renderer) prerouting(s state) {
 			}
 		}
 	}
-	r.chain("prerouting", lines...)
+	r.Chain("prerouting", lines...)
 }
 
 func families() []string { return []string{"ip", "ip6"} }
 
 // output marks what monitors send, so that members see it come from where
 // forwarded connections come from.
-func (r *renderer) output(s state) {
+func (r renderer) output(s state) {
 	lines := []string{"type filter hook output priority filter; policy accept;"}
 	for _, family := range families() {
 		seen := map[place]bool{}
@@ -60,11 +60,11 @@ func (r *renderer) output(s state) {
 			lines = append(lines, fmt.Sprintf("ct state new ct mark set %s daddr . meta l4proto . th dport map { %s }", family, strings.Join(marks, ", ")))
 		}
 	}
-	r.chain("output", lines...)
+	r.Chain("output", lines...)
 }
 
 // input refuses what is for a server and was not forwarded.
-func (r *renderer) input(s state) {
+func (r renderer) input(s state) {
 	lines := []string{"type filter hook input priority filter; policy accept;"}
 	for _, family := range families() {
 		var vips []string
@@ -83,11 +83,11 @@ func (r *renderer) input(s state) {
 		}
 		lines = append(lines, match+" meta l4proto tcp reject with tcp reset", match+" meta l4proto udp reject with icmpx port-unreachable")
 	}
-	r.chain("input", lines...)
+	r.Chain("input", lines...)
 }
 
 // forward counts what passes through.
-func (r *renderer) forward(s state) {
+func (r renderer) forward(s state) {
 	lines := []string{"type filter hook forward priority filter; policy accept;"}
 	var counters []string
 	for _, server := range s.servers {
@@ -96,11 +96,11 @@ func (r *renderer) forward(s state) {
 	if len(counters) > 0 {
 		lines = append(lines, fmt.Sprintf("counter name ct mark map { %s }", strings.Join(counters, ", ")))
 	}
-	r.chain("forward", lines...)
+	r.Chain("forward", lines...)
 }
 
 // postrouting gives forwarded connections the source that members see.
-func (r *renderer) postrouting(s state) {
+func (r renderer) postrouting(s state) {
 	lines := []string{"type nat hook postrouting priority srcnat; policy accept;"}
 	for _, family := range families() {
 		var single []string
@@ -126,5 +126,5 @@ func (r *renderer) postrouting(s state) {
 			lines = append(lines, fmt.Sprintf("ct mark %#x snat %s to %s", server.mark, server.family(), server.sources[0]))
 		}
 	}
-	r.chain("postrouting", lines...)
+	r.Chain("postrouting", lines...)
 }

@@ -9,25 +9,16 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/netfilter"
 )
 
 // table is the name of the nftables table that holds all that is ours.
 const table = "viaduct_edge"
 
-// ruleset is a table: what keeps a state of its own in the kernel and must
-// survive new rules, and the chains, which are replaced.
-type ruleset struct {
-	kept  []kept   // by name
-	names []string // of the chains
-	text  string   // of the chains
-}
-
-// kept is a counter, or a set of clients.
-type kept struct{ kind, name, text string }
-
 // render returns the rules for a state. The same state renders the same.
-func render(s state, silent bool) ruleset {
-	r := renderer{silent: silent}
+func render(s state, silent bool) *netfilter.Table {
+	r := renderer{Table: netfilter.NewTable(table), silent: silent}
 	for _, server := range s.servers {
 		r.server(server)
 	}
@@ -36,57 +27,12 @@ func render(s state, silent bool) ruleset {
 	r.input(s)
 	r.forward(s)
 	r.postrouting(s)
-	slices.SortFunc(r.kept, func(a, b kept) int { return strings.Compare(a.name, b.name) })
-	r.kept = slices.Compact(r.kept)
-	return ruleset{kept: r.kept, names: r.names, text: r.text.String()}
-}
-
-func (r ruleset) equal(o ruleset) bool { return r.text == o.text && slices.Equal(r.kept, o.kept) }
-
-// script is what nft must read to replace one ruleset by another, all or
-// nothing. Without an old one whatever is there goes.
-func (r ruleset) script(old *ruleset) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "table inet %s\n", table)
-	if old == nil {
-		fmt.Fprintf(&b, "delete table inet %s\n", table)
-	} else {
-		fmt.Fprintf(&b, "flush table inet %s\n", table) // the rules, not the counters and sets
-		for _, name := range old.names {
-			if !slices.Contains(r.names, name) {
-				fmt.Fprintf(&b, "delete chain inet %s %s\n", table, name)
-			}
-		}
-		for _, k := range old.kept {
-			if !slices.Contains(r.kept, k) {
-				fmt.Fprintf(&b, "delete %s inet %s %s\n", k.kind, table, k.name)
-			}
-		}
-	}
-	fmt.Fprintf(&b, "table inet %s {\n", table)
-	for _, k := range r.kept {
-		fmt.Fprintf(&b, "\t%s %s { %s }\n", k.kind, k.name, k.text)
-	}
-	b.WriteString(r.text)
-	b.WriteString("}\n")
-	return b.String()
+	return r.Table
 }
 
 type renderer struct {
+	*netfilter.Table
 	silent bool
-	kept   []kept
-	names  []string
-	text   strings.Builder
-}
-
-// chain writes one chain.
-func (r *renderer) chain(name string, lines ...string) {
-	r.names = append(r.names, name)
-	fmt.Fprintf(&r.text, "\n\tchain %s {\n", name)
-	for _, line := range lines {
-		fmt.Fprintf(&r.text, "\t\t%s\n", line)
-	}
-	r.text.WriteString("\t}\n")
 }
 
 func (s server) name() string { return fmt.Sprintf("vs_%08x", s.mark) }
@@ -119,28 +65,26 @@ func plain(to netip.AddrPort) string {
 
 // server writes the chains of one server: one for each target of its listeners,
 // and one for each member.
-func (r *renderer) server(s server) {
-	fmt.Fprintf(&r.text, "\n\t# %s", s.path)
-	r.keep("counter", s.name(), "")
-	r.keep("counter", s.traffic(), "")
+func (r renderer) server(s server) {
+	r.Comment(s.path)
+	r.Keep("counter", s.name(), "")
+	r.Keep("counter", s.traffic(), "")
 	var written []string
 	for _, l := range s.ports {
 		if name := s.entry(l); !slices.Contains(written, name) && len(s.members)+len(s.drained) > 0 {
 			written = append(written, name)
-			r.chain(name, s.choose(l)...)
+			r.Chain(name, s.choose(l)...)
 		}
 	}
 	for _, to := range s.targets(slices.Concat(s.members, s.drained)) {
-		r.chain(s.branch(to), s.forward(to)...)
+		r.Chain(s.branch(to), s.forward(to)...)
 		if s.affinity != "" {
 			typ := map[string]string{"ip": "ipv4_addr", "ip6": "ipv6_addr"}[s.family()]
-			r.keep("set", s.clients(to),
+			r.Keep("set", s.clients(to),
 				fmt.Sprintf("type %s; size 65535; flags dynamic,timeout; timeout %ds;", typ, int(s.timeout.Seconds())))
 		}
 	}
 }
-
-func (r *renderer) keep(kind, name, text string) { r.kept = append(r.kept, kept{kind, name, text}) }
 
 // choose sends known clients to whom they know, and others to whose turn it is.
 func (s server) choose(l listener) []string {
