@@ -8,6 +8,7 @@ package examples_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"io"
@@ -24,6 +25,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/viaduct-sdk/viaduct/bridge/topology"
+	"github.com/viaduct-sdk/viaduct/bridge/topology/svg"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -95,6 +99,56 @@ func TestExamples(t *testing.T) {
 			}
 			compare(t, name, output)
 		})
+	}
+}
+
+// TestTopology draws the picture in docs, and reads the graph again that it
+// writes.
+func TestTopology(t *testing.T) {
+	t.Parallel()
+	files := t.TempDir()
+	file := func(name string) string { return filepath.Join(files, name) }
+	cmd := exec.CommandContext(t.Context(), program(t, "topology"), "-focus", "acme-fitness/acme-data",
+		"-svg", file("svg"), "-mermaid", file("mermaid"), "-dot", file("dot"), "-json", file("json"))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, output, stderr.Bytes())
+	}
+	compare(t, "topology", output)
+
+	read := func(path string) string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	picture, golden := read(file("svg")), filepath.Join("..", "docs", "topology.svg")
+	if *update {
+		if err := os.WriteFile(golden, []byte(picture), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(read(golden), picture); diff != "" {
+		t.Errorf("docs/topology.svg shows something else (-want +got); look at it after make topology\n%s", diff)
+	}
+	var graph topology.Graph
+	if err := json.Unmarshal([]byte(read(file("json"))), &graph); err != nil {
+		t.Fatal(err)
+	}
+	var again strings.Builder
+	if err := svg.Write(&again, &graph, svg.Options{Title: "The ACME Fitness shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(picture, again.String()); diff != "" {
+		t.Errorf("the graph in JSON draws something else (-want +got)\n%s", diff)
+	}
+	for name, want := range map[string]string{"mermaid": "flowchart", "dot": "digraph"} {
+		if text := read(file(name)); !strings.Contains(text, want) || !strings.Contains(text, "users-redis-viaduct") {
+			t.Errorf("%s is\n%s", name, text)
+		}
 	}
 }
 
