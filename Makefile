@@ -23,6 +23,10 @@ demo: lab ## Run the main job on the lab: five data services, from the Superviso
 	@echo "Compiling the example (a minute or two the first time)."
 	@cd examples && go run ./acme-fitness
 
+.PHONY: topology
+topology: lab ## Draw the ACME shop, as it is on the lab, into docs/topology.svg
+	@cd examples && go run ./topology -focus acme-fitness/acme-data -svg ../docs/topology.svg
+
 .PHONY: lab
 lab: ## Compile the lab's Kubernetes control plane (about 6 minutes once, then cached)
 	@cd internal/lab && go run ./cmd/build
