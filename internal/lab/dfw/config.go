@@ -35,6 +35,17 @@ type Config struct {
 	// Logger hears of what failed and is tried again, and of what rules can't
 	// be expressed. Nil: nothing is logged.
 	Logger *slog.Logger
+	// Switches are the answers to what is not known of the real thing.
+	Switches Switches
+}
+
+// Switches choose between behaviours of which no public source says which is
+// NSX's.
+type Switches struct {
+	// Revalidate judges every packet of whoever began a connection by the
+	// present rules, so that a rule that would not let an open connection begin
+	// ends it. Otherwise open connections stay.
+	Revalidate bool
 }
 
 // Interface is an interface of a host, where the firewall stands. Name, Host,

@@ -48,7 +48,7 @@ func cut(s firewall.Snapshot) cuts {
 	// Flows of these protocols are of kinds of their own.
 	for _, p := range []firewall.Protocol{firewall.ICMP, firewall.TCP, firewall.UDP, firewall.ICMPv6} {
 		number := int(p)
-		c.protocols = around(c.protocols, &number, 255)
+		c.protocols = around(c.protocols, &number)
 	}
 	for _, family := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 		c.sources, c.destinations = append(c.sources, family), append(c.destinations, family)
@@ -102,12 +102,12 @@ func (c *cutter) entries(entries []firewall.Entry) {
 			c.sourcePorts = aroundPorts(c.sourcePorts, e.SourcePorts)
 			c.destinationPorts = aroundPorts(c.destinationPorts, e.DestinationPorts)
 		case firewall.ICMPEntry:
-			c.types, c.codes = around(c.types, e.ICMPType, 255), around(c.codes, e.ICMPCode, 255)
+			c.types, c.codes = around(c.types, e.ICMPType), around(c.codes, e.ICMPCode)
 		case firewall.IPProtocolEntry:
-			c.protocols = around(c.protocols, e.Number, 255)
+			c.protocols = around(c.protocols, e.Number)
 		case firewall.IGMPEntry:
 			number := int(firewall.IGMP)
-			c.protocols = around(c.protocols, &number, 255)
+			c.protocols = around(c.protocols, &number)
 		case firewall.NestedServiceEntry:
 			c.service(e.Nested)
 		default: // nothing of layer 3
@@ -125,13 +125,15 @@ func aroundPorts(at []uint16, ranges []firewall.PortRange) []uint16 {
 	return at
 }
 
-func around(at []uint16, value *int, last int) []uint16 {
-	if value == nil || *value < 0 || *value > last {
+// around cuts around a number of one byte.
+func around(at []uint16, value *int) []uint16 {
+	if value == nil || *value < 0 || *value > 255 {
 		return at
 	}
-	at = append(at, uint16(*value)) //nolint:gosec // Just compared.
-	if *value < last {
-		at = append(at, uint16(*value+1))
+	number := uint16(*value)
+	at = append(at, number)
+	if number < 255 {
+		at = append(at, number+1)
 	}
 	return at
 }

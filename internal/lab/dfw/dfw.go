@@ -48,9 +48,7 @@ func New(config Config) (*Firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := nsx.NewClient(config.NSX.URL(), nsx.BasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword),
-		nsx.WithHTTPClient(config.NSX.Client()), nsx.WithLimit(nsx.Limit{}),
-		nsx.WithRetry(nsx.RetryPolicy{Attempts: 1, AttemptTimeout: readTimeout}))
+	client, err := newClient(config.NSX)
 	if err != nil {
 		return nil, fmt.Errorf("dfw: %w", err)
 	}
@@ -60,9 +58,24 @@ func New(config Config) (*Firewall, error) {
 	}, nil
 }
 
+// newClient reaches all managers, in process.
+func newClient(srv *nsxsim.Server) (*nsx.Client, error) {
+	var others []string
+	for _, m := range srv.Managers()[1:] {
+		others = append(others, m.URL())
+	}
+	return nsx.NewClient(srv.URL(), nsx.BasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword),
+		nsx.WithHTTPClient(srv.Client()), nsx.WithEndpoints(others...), nsx.WithLimit(nsx.Limit{}),
+		nsx.WithRetry(nsx.RetryPolicy{Attempts: 1 + len(others), MinWait: time.Millisecond, AttemptTimeout: readTimeout}))
+}
+
 // readTimeout is how long one request to a manager in the same process may
-// take.
-const readTimeout = 30 * time.Second
+// take, and retryAfter how long a pass that failed is not tried again, unless
+// something changes.
+const (
+	readTimeout = 30 * time.Second
+	retryAfter  = 250 * time.Millisecond
+)
 
 // Attach has an interface guarded, from the next pass on. It takes the place of
 // one of the same name.
@@ -106,12 +119,13 @@ func (f *Firewall) kick() {
 // them as they are. What fails is logged and tried again. It must not be called
 // twice.
 func (f *Firewall) Run(ctx context.Context) error {
-	ticker := time.NewTicker(f.config.Resync)
-	defer ticker.Stop()
+	timer := time.NewTimer(f.config.Resync)
+	defer timer.Stop()
 	var waiting []chan<- error
 	for {
 		changed := f.config.NSX.Changed()
 		err := f.pass(ctx)
+		timer.Reset(f.config.Resync)
 		for _, w := range waiting {
 			w <- err
 		}
@@ -121,13 +135,14 @@ func (f *Firewall) Run(ctx context.Context) error {
 		}
 		if err != nil {
 			f.config.Logger.WarnContext(ctx, "the firewall is not as NSX says", "err", err)
+			timer.Reset(min(f.config.Resync, retryAfter))
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-changed:
 		case <-f.kicked:
-		case <-ticker.C:
+		case <-timer.C:
 		case w := <-f.asked:
 			waiting = append(waiting, w)
 		}
@@ -202,7 +217,7 @@ func (f *Firewall) apply(ctx context.Context, a *attached, rules *firewall.Rules
 	if err != nil {
 		return err
 	}
-	table := render(a.table(), a.Device, all)
+	table := render(a.table(), a.Device, all, f.config.Switches)
 	if table.Equal(a.applied) {
 		return nil
 	}

@@ -26,11 +26,13 @@
 // the wire, those of a node after it has put its own address in place of a
 // pod's.
 //
-// Simplified: open connections stay when a new rule would not let them begin. A
-// packet from or to an address that is not the interface's is dropped, as by
+// Simplified: a packet from or to an address that is not the interface's is dropped, as by
 // NSX's SpoofGuard. Neighbour discovery and ARP pass. A rule that is applied to
 // a group of plain addresses holds at the interfaces with these addresses.
 //
 // Absent: layer 7, schedules and everything else that package nsx/firewall lists
 // as a gap, which is logged.
+//
+// Not known of the real thing: whether open connections stay when a new rule
+// would not let them begin. Here they do, unless [Switches].Revalidate is set.
 package dfw

@@ -25,8 +25,8 @@ const (
 
 // render returns the rules that enforce the sheets at a device. The same sheets
 // render the same.
-func render(table, device string, all []sheet) *netfilter.Table {
-	r := renderer{Table: netfilter.NewTable(table), device: device, sheets: all, written: map[string]bool{}}
+func render(table, device string, all []sheet, switches Switches) *netfilter.Table {
+	r := renderer{Table: netfilter.NewTable(table), device: device, switches: switches, sheets: all, written: map[string]bool{}}
 	for _, name := range []string{counterAllowed, counterDropped, counterRejected, counterForeign} {
 		r.Keep("counter", name, "")
 	}
@@ -47,9 +47,10 @@ func render(table, device string, all []sheet) *netfilter.Table {
 
 type renderer struct {
 	*netfilter.Table
-	device  string
-	sheets  []sheet
-	written map[string]bool // chains of verdicts
+	device   string
+	switches Switches
+	sheets   []sheet
+	written  map[string]bool // chains of verdicts
 }
 
 // prefix begins the names of the chains of a direction.
@@ -190,16 +191,20 @@ func (r renderer) guard(d firewall.Direction, name, hook string) {
 	if d == firewall.Out {
 		side, own = "oifname", "saddr"
 	}
-	lines := append([]string{hook}, passing(side, r.device)...)
+	lines := append([]string{hook}, r.passing(side)...)
 	lines = append(lines, r.dispatch(prefix(d), own, r.owners(d))...)
 	r.Chain(name, append(lines, fmt.Sprintf("counter name %q drop", counterForeign))...)
 }
 
 // passing lets through what the firewall does not look at.
-func passing(side, device string) []string {
+func (r renderer) passing(side string) []string {
+	open := "ct state established,related accept"
+	if r.switches.Revalidate {
+		open = "ct state established,related ct direction reply accept"
+	}
 	return []string{
-		fmt.Sprintf("%s != %q accept", side, device),
-		"ct state established,related accept",
+		fmt.Sprintf("%s != %q accept", side, r.device),
+		open,
 		"icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept",
 	}
 }
@@ -249,7 +254,7 @@ func (r renderer) rejecting() {
 	for _, own := range owners {
 		r.owner(prefix, own, own)
 	}
-	lines := append(passing("oifname", r.device), r.dispatch(prefix, "saddr", owners)...)
+	lines := append(r.passing("oifname"), r.dispatch(prefix, "saddr", owners)...)
 	for _, four := range []bool{true, false} {
 		if i := slices.IndexFunc(owners, func(a netip.Addr) bool { return a.Is4() == four }); i >= 0 {
 			nfproto := map[bool]string{true: "ipv4", false: "ipv6"}[four]

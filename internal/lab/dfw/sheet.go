@@ -104,9 +104,9 @@ func (s sheet) flow(remote netip.Addr, a, b uint16) firewall.Flow {
 // unnamed is a protocol that stands for number 0: it is reserved, too.
 const unnamed = 255
 
-// fill asks the rules for every box between the cuts, and joins boxes with the
-// same verdict.
-func (s *sheet) fill(rules *firewall.Ruleset, at cuts, i firewall.Interface) error {
+// fill returns the sheet with the rules' answers for every box between the cuts,
+// joined where they are the same.
+func (s sheet) fill(rules *firewall.Ruleset, at cuts, i firewall.Interface) (sheet, error) {
 	remotes := at.destinations
 	if s.direction == firewall.In {
 		remotes = at.sources
@@ -121,7 +121,7 @@ func (s *sheet) fill(rules *firewall.Ruleset, at cuts, i firewall.Interface) err
 				f.Crosses = []firewall.Crossing{{Interface: i, Direction: s.direction}}
 				v, err := rules.Evaluate(f)
 				if err != nil {
-					return fmt.Errorf("dfw: %w", err)
+					return sheet{}, fmt.Errorf("dfw: %w", err)
 				}
 				r.add(entry{a: a, b: b, verdict: newVerdict(v.Decisions[0])})
 			}
@@ -133,8 +133,7 @@ func (s *sheet) fill(rules *firewall.Ruleset, at cuts, i firewall.Interface) err
 		}
 		rows = append(rows, r)
 	}
-	s.collect(rows)
-	return nil
+	return s.collect(rows), nil
 }
 
 func newVerdict(d firewall.Decision) verdict {
@@ -178,9 +177,9 @@ func (r *row) joinFirst() {
 	r.boxes = joined
 }
 
-// collect takes the rows' boxes. The verdict of most of them becomes the
+// collect returns the sheet with the rows' boxes. The verdict of most of them becomes the
 // fallback.
-func (s *sheet) collect(rows []row) {
+func (s sheet) collect(rows []row) sheet {
 	count := map[verdict]int{}
 	for _, r := range rows {
 		for _, e := range r.boxes {
@@ -199,6 +198,7 @@ func (s *sheet) collect(rows []row) {
 			}
 		}
 	}
+	return s
 }
 
 // lookup returns the verdict on a flow of the sheet, as the kernel finds it.
@@ -217,8 +217,8 @@ func sheets(rules *firewall.Ruleset, at cuts, own []netip.Addr, i firewall.Inter
 	for _, direction := range []firewall.Direction{firewall.In, firewall.Out} {
 		for _, address := range own {
 			for _, k := range kinds() {
-				s := sheet{own: address, direction: direction, kind: k}
-				if err := s.fill(rules, at, i); err != nil {
+				s, err := sheet{own: address, direction: direction, kind: k}.fill(rules, at, i)
+				if err != nil {
 					return nil, err
 				}
 				all = append(all, s)

@@ -100,13 +100,21 @@ func (k kernel) forget(ctx context.Context, c cut) error {
 
 // cut names connections of a server: those to a member, or all.
 type cut struct {
-	mark             uint32
-	protocol, family string
-	to               netip.AddrPort // invalid: to all
+	mark     uint32
+	protocol string
+	vip      netip.Addr
+	to       netip.AddrPort // invalid: to all
 }
 
 func (c cut) arguments() []string {
-	args := []string{"--family", c.family, "--proto", c.protocol, "--mark", strconv.FormatUint(uint64(c.mark), 10)}
+	family := "ipv4"
+	if c.vip.Is6() {
+		family = "ipv6"
+	}
+	args := []string{
+		"--family", family, "--proto", c.protocol, "--mark", strconv.FormatUint(uint64(c.mark), 10),
+		"--orig-dst", c.vip.String(),
+	}
 	if !c.to.IsValid() {
 		return args
 	}
@@ -123,8 +131,10 @@ func (c cut) arguments() []string {
 func cuts(old, now state) []cut {
 	var all []cut
 	for _, s := range old.servers {
-		c := cut{mark: s.mark, protocol: s.protocol, family: map[string]string{"ip": "ipv4", "ip6": "ipv6"}[s.family()]}
-		i := slices.IndexFunc(now.servers, func(n server) bool { return n.path == s.path })
+		c := cut{mark: s.mark, protocol: s.protocol, vip: s.vip}
+		i := slices.IndexFunc(now.servers, func(n server) bool {
+			return n.path == s.path && n.mark == s.mark && n.protocol == s.protocol && n.vip == s.vip
+		})
 		if i < 0 {
 			all = append(all, c)
 			continue

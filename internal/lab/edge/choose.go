@@ -20,26 +20,20 @@ func (b *builder) choose(s *server, pool nsx.Pool) (members, drained, off []memb
 	probes := b.probes(s, pool)
 	var primaries, backups []member
 	for _, status := range b.members[pool.Path] {
-		address, err := netip.ParseAddr(status.IPAddress)
-		if err != nil || address.Is4() != s.vip.Is4() {
+		m, ok := newMember(pool, status)
+		if !ok || m.address.Is4() != s.vip.Is4() {
 			continue
 		}
-		port, _ := strconv.ParseUint(status.Port, 10, 16) // ranges are refused by NSX
-		m := member{address: address, port: uint16(port), weight: 1}
-		key := watched{pool: pool.Path, member: netip.AddrPortFrom(address, m.port)}
-		listed := listed(pool, status)
-		if pool.Algorithm == nsx.LBWeightedRoundRobin || pool.Algorithm == nsx.LBWeightedLeastConnection {
-			m.weight = int(cmp.Or(listed.Weight, 1))
-		}
-		alive := !b.watch(s, key, status.Status, m, probes)
+		key := watched{pool: pool.Path, member: netip.AddrPortFrom(m.address, m.port)}
+		dead := b.watch(s, key, status.Status, m, probes)
 		switch {
-		case !alive:
+		case dead:
 		case status.Status == nsx.LBDisabled:
 			off = append(off, m)
 		case status.Status == nsx.LBGracefulDisabled:
 			drained = append(drained, m)
-		case status.Status != nsx.LBUp && !(status.Status == nsx.LBDown && b.told[key]):
-		case listed.BackupMember != nil && *listed.BackupMember:
+		case !b.up(key, status.Status):
+		case m.backup:
 			backups = append(backups, m)
 		default:
 			primaries = append(primaries, m)
@@ -49,6 +43,28 @@ func (b *builder) choose(s *server, pool nsx.Pool) (members, drained, off []memb
 		primaries = backups
 	}
 	return ordered(primaries), ordered(drained), ordered(off)
+}
+
+// up reports whether NSX takes a member for alive that no monitor finds dead. It
+// is right when it takes it for dead, unless it has that from here.
+func (b *builder) up(key watched, status nsx.LBStatus) bool {
+	return status == nsx.LBUp || status == nsx.LBDown && b.told[key]
+}
+
+// newMember makes a member of what NSX says of it; false when it has no address.
+func newMember(pool nsx.Pool, status nsx.MemberStatus) (member, bool) {
+	address, err := netip.ParseAddr(status.IPAddress)
+	if err != nil {
+		return member{}, false
+	}
+	port, _ := strconv.ParseUint(status.Port, 10, 16) // NSX takes no ranges here
+	listed := listed(pool, status)
+	m := member{address: address, port: uint16(port), weight: 1}
+	m.backup = listed.BackupMember != nil && *listed.BackupMember
+	if pool.Algorithm == nsx.LBWeightedRoundRobin || pool.Algorithm == nsx.LBWeightedLeastConnection {
+		m.weight = int(cmp.Or(listed.Weight, 1))
+	}
+	return m, true
 }
 
 func ordered(members []member) []member {
@@ -77,7 +93,7 @@ func (b *builder) watch(s *server, key watched, status nsx.LBStatus, m member, p
 	}
 	for _, p := range probes {
 		port := cmp.Or(p.port, m.port, s.ports[0].target, s.ports[0].ports.first)
-		p.place = place{protocol: p.place.protocol, at: netip.AddrPortFrom(m.address, port)}
+		p.place = place{protocol: p.protocol, at: netip.AddrPortFrom(m.address, port)}
 		if !slices.Contains(b.watches[key], p) {
 			b.watches[key] = append(b.watches[key], p)
 		}
@@ -122,7 +138,7 @@ func newProbe(profile nsx.LBMonitorProfile) (probe, bool) {
 	case nsx.LBTCPMonitor:
 		return p, true
 	case nsx.LBUDPMonitor:
-		p.place.protocol = "udp"
+		p.protocol = "udp"
 		return p, true
 	default:
 		return probe{}, false

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,26 @@ type Edge struct {
 	told     map[watched]bool
 	applied  *netfilter.Table
 	problems []string
+	known    map[gatewayVIP]netip.Addr // internal addresses
+}
+
+// gatewayVIP is what an internal address belongs to.
+type gatewayVIP struct {
+	tier1 string
+	vip   netip.Addr
+}
+
+// internal asks for an internal address until it is known.
+func (e *Edge) internal(tier1 string, vip netip.Addr) netip.Addr {
+	key := gatewayVIP{tier1, vip}
+	if a, ok := e.known[key]; ok {
+		return a
+	}
+	a := e.config.Internal(tier1, vip)
+	if a.IsValid() {
+		e.known[key] = a
+	}
+	return a
 }
 
 // New returns an edge that does nothing yet.
@@ -44,15 +65,14 @@ func New(config Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := nsx.NewClient(config.NSX.URL(), nsx.BasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword),
-		nsx.WithHTTPClient(config.NSX.Client()), nsx.WithLimit(nsx.Limit{}),
-		nsx.WithRetry(nsx.RetryPolicy{Attempts: 1, AttemptTimeout: readTimeout}))
+	client, err := newClient(config.NSX)
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
 	e := &Edge{
 		config: config, client: client, kernel: kernel{host: config.Host, device: config.Device},
 		kicked: make(chan struct{}, 1), asked: make(chan chan<- error),
+		known: map[gatewayVIP]netip.Addr{},
 	}
 	e.monitors = &monitors{
 		host: config.Host, nsx: config.NSX, kick: e.kick,
@@ -61,9 +81,24 @@ func New(config Config) (*Edge, error) {
 	return e, nil
 }
 
+// newClient reaches all managers, in process.
+func newClient(srv *nsxsim.Server) (*nsx.Client, error) {
+	var others []string
+	for _, m := range srv.Managers()[1:] {
+		others = append(others, m.URL())
+	}
+	return nsx.NewClient(srv.URL(), nsx.BasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword),
+		nsx.WithHTTPClient(srv.Client()), nsx.WithEndpoints(others...), nsx.WithLimit(nsx.Limit{}),
+		nsx.WithRetry(nsx.RetryPolicy{Attempts: 1 + len(others), MinWait: time.Millisecond, AttemptTimeout: readTimeout}))
+}
+
 // readTimeout is how long one request to a manager in the same process may
-// take.
-const readTimeout = 30 * time.Second
+// take, and retryAfter how long a pass that failed is not tried again, unless
+// something changes.
+const (
+	readTimeout = 30 * time.Second
+	retryAfter  = 250 * time.Millisecond
+)
 
 // kick asks for another pass.
 func (e *Edge) kick() {
@@ -77,12 +112,13 @@ func (e *Edge) kick() {
 // it is. What fails is logged and tried again. It must not be called twice.
 func (e *Edge) Run(ctx context.Context) error {
 	defer e.monitors.stop()
-	ticker := time.NewTicker(e.config.Resync)
-	defer ticker.Stop()
+	timer := time.NewTimer(e.config.Resync)
+	defer timer.Stop()
 	var waiting []chan<- error
 	for {
 		changed := e.config.NSX.Changed()
 		err := e.pass(ctx)
+		timer.Reset(e.config.Resync)
 		for _, w := range waiting {
 			w <- err
 		}
@@ -92,13 +128,14 @@ func (e *Edge) Run(ctx context.Context) error {
 		}
 		if err != nil {
 			e.config.Logger.WarnContext(ctx, "the edge is not as NSX says", "err", err)
+			timer.Reset(min(e.config.Resync, retryAfter))
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-changed:
 		case <-e.kicked:
-		case <-ticker.C:
+		case <-timer.C:
 		case w := <-e.asked:
 			waiting = append(waiting, w)
 		}
@@ -133,7 +170,7 @@ func (e *Edge) pass(ctx context.Context) error {
 		return unread
 	}
 	b := &builder{
-		view: e.view, internal: e.config.Internal, fallback: e.config.Monitor,
+		view: e.view, internal: e.internal, fallback: e.config.Monitor,
 		down: e.monitors.snapshot(), told: e.told,
 	}
 	now := b.build()

@@ -17,7 +17,7 @@ import (
 )
 
 // world is what all tests share.
-var world *hosts.World //nolint:gochecknoglobals // Made once, before any test.
+var world *hosts.World
 
 func TestMain(m *testing.M) {
 	code, err := run(m)

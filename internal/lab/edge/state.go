@@ -46,6 +46,7 @@ type member struct {
 	address netip.Addr
 	port    uint16 // 0: the listener's
 	weight  int
+	backup  bool
 }
 
 // listener is a range of ports of a server, and where it leads.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -138,9 +139,7 @@ func (n *network) put(path string, o object) {
 func (n *network) pool(more object, members ...object) {
 	n.t.Helper()
 	o := object{"members": members, "snat_translation": object{"type": "LBSnatAutoMap"}}
-	for k, v := range more {
-		o[k] = v
-	}
+	maps.Copy(o, more)
 	n.put("/infra/lb-pools/x", o)
 }
 
@@ -153,9 +152,7 @@ func (n *network) server(name, address, protocol string, more object, ports ...s
 		"ip_address": address, "ports": ports, "pool_path": "/infra/lb-pools/x", "lb_service_path": "/infra/lb-services/x",
 		"application_profile_path": "/infra/lb-app-profiles/default-" + protocol + "-lb-app-profile",
 	}
-	for k, v := range more {
-		o[k] = v
-	}
+	maps.Copy(o, more)
 	n.put("/infra/lb-virtual-servers/"+name, o)
 }
 
