@@ -85,7 +85,8 @@ func WithNSXAudit(cluster, ncpCluster string, leaks Leaks) AuditOption {
 }
 
 // Audit looks through clusters for what Viaduct made and nobody needs any more.
-// It lists Services and EndpointSlices of each cluster once and writes nothing;
+// It lists Services and EndpointSlices of each cluster once, given
+// [WithDistributedFirewall] also security policies and groups, and writes nothing;
 // [AuditReport.Apply] removes what it found.
 //
 // An import is judged only when its exporting cluster is among the clusters and
@@ -101,6 +102,10 @@ func Audit(ctx context.Context, clusters []*Cluster, opts ...AuditOption) (*Audi
 	report := &AuditReport{clusters: clusters}
 	observed := make(map[string]*auditObserved, len(clusters))
 	for _, c := range clusters {
+		guarded, err := c.observeFirewall(ctx) // before its imports: they are marked before they have something there
+		if err != nil {
+			report.Holes = append(report.Holes, Hole{"NSX of " + c.name, err.Error()})
+		}
 		seen, err := c.observeAudit(ctx)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("bridge: audit cluster %s: %w", c.name, context.Cause(ctx))
@@ -109,6 +114,7 @@ func Audit(ctx context.Context, clusters []*Cluster, opts ...AuditOption) (*Audi
 			report.Holes = append(report.Holes, Hole{c.name, err.Error()})
 			continue
 		}
+		seen.firewall = guarded
 		observed[c.name] = seen
 	}
 	for _, c := range clusters {
@@ -159,7 +165,7 @@ func (r *AuditReport) Apply(ctx context.Context, opts ...RemoveOption) (Plan, er
 	for _, c := range r.clusters {
 		var own Plan
 		for _, s := range p.Steps {
-			if s.Object.Cluster == c.name {
+			if s.Object.Cluster == c.name || s.via == c.name {
 				own.Steps = append(own.Steps, s)
 			}
 		}

@@ -27,6 +27,8 @@ type auditObserved struct {
 	services map[types.NamespacedName]*unstructured.Unstructured
 	// backends are the slices or Endpoints that bear Viaduct's label.
 	backends []*unstructured.Unstructured
+	// firewall is what the cluster's imports have in NSX.
+	firewall []map[string]any
 }
 
 // pageSize is how many objects a list asks for at a time.
@@ -51,6 +53,14 @@ func (c *Cluster) observeAudit(ctx context.Context) (*auditObserved, error) {
 	}
 	seen.backends, err = c.listAll(ctx, string(api), kind, labelManagedBy+"="+fieldManager)
 	return seen, err
+}
+
+// observeFirewall lists what the cluster's imports have in NSX.
+func (c *Cluster) observeFirewall(ctx context.Context) ([]map[string]any, error) {
+	if c.firewall == nil {
+		return nil, nil
+	}
+	return c.firewall.listOwn(ctx, c.name)
 }
 
 // listAll lists the objects of a kind in all namespaces, page by page.
@@ -107,7 +117,7 @@ func (o *auditObserved) owned() int {
 			n++
 		}
 	}
-	return n
+	return n + len(o.firewall)
 }
 
 // judgeAudit finds what is stale in one cluster, given what was seen of all.
@@ -145,9 +155,35 @@ func judgeAudit(cluster string, seen *auditObserved, all map[string]*auditObserv
 			add(FindingImport, b, reason)
 		}
 	}
+	found = append(found, seen.judgeFirewall(cluster, found)...)
 	slices.SortFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.step.rank(), b.step.rank()), cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Name, b.Object.Name))
 	})
+	return found
+}
+
+// judgeFirewall finds what is in NSX for imports that are gone, or are found to
+// be stale.
+func (o *auditObserved) judgeFirewall(cluster string, stale []Finding) []Finding {
+	var found []Finding
+	for _, in := range o.firewall {
+		m, _ := readNSXMark(in)
+		reason := ""
+		switch service, ok := o.services[m.target]; {
+		case !ok || !isImport(service) || service.GetAnnotations()[annotationFirewall] == "":
+			reason = fmt.Sprintf("Service %s of cluster %s is gone, or no import with a security policy", m.target, cluster)
+		case slices.ContainsFunc(stale, func(f Finding) bool {
+			return f.Object.Kind == kindService && f.Object.Namespace == m.target.Namespace && f.Object.Name == m.target.Name
+		}):
+			reason = fmt.Sprintf("the import %s of cluster %s is stale", m.target, cluster)
+		default:
+			continue
+		}
+		for _, step := range removeNSX(in, reason) {
+			step.via = cluster
+			found = append(found, Finding{Kind: FindingFirewall, Object: step.Object, Reason: reason, step: &step})
+		}
+	}
 	return found
 }
 

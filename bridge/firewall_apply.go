@@ -27,7 +27,11 @@ const codePurging = 500045
 // overwrites; one with a revision replaces that revision and no other.
 func (f *distributedFirewall) do(ctx context.Context, s Step, w written, report func(string)) error {
 	if s.Action == ActionDelete {
-		return f.remove(ctx, s)
+		err := f.remove(ctx, s)
+		if err == nil {
+			f.cache.remember(s.Object.Name, nil)
+		}
+		return err
 	}
 	body := s.After.DeepCopy().Object
 	if s.Action == ActionUpdate {
@@ -44,6 +48,7 @@ func (f *distributedFirewall) do(ctx context.Context, s Step, w written, report 
 		return err
 	}
 	w[s.Object] = &unstructured.Unstructured{Object: stored}
+	f.cache.remember(s.Object.Name, stored)
 	return nil
 }
 

@@ -12,12 +12,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	kubejson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/viaduct-sdk/viaduct"
+	"github.com/viaduct-sdk/viaduct/internal/poll"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/firewall"
 )
@@ -26,6 +28,10 @@ import (
 
 // firewallAge is how long what was read of the distributed firewall is good for.
 const firewallAge = 5 * time.Minute
+
+// readings is how often the firewall is read when what was read contradicts
+// itself.
+const readings = 10
 
 // firewallCache keeps what was read of a distributed firewall, so that many
 // exports or imports cost one reading.
@@ -36,6 +42,10 @@ type firewallCache struct {
 	// turn is held by the one who reads; those who wait heed their context.
 	turn  chan struct{}
 	state *firewallState
+
+	mu sync.Mutex
+	// own are the policies and groups that bear marks of Viaduct, by path.
+	own map[string]map[string]any
 }
 
 func newFirewallCache(source firewall.Source, segments []nsx.Path) *firewallCache {
@@ -53,8 +63,6 @@ type firewallState struct {
 	segments []nsx.Segment
 	// sources are the machines that are to be known.
 	sources []firewallSource
-	// own are the policies and groups that bear marks of Viaduct, by path.
-	own map[string]map[string]any
 }
 
 // get returns the firewall from memory when that is fresh.
@@ -68,29 +76,73 @@ func (c *firewallCache) get(ctx context.Context) (*firewallState, error) {
 	if c.state != nil && time.Since(c.state.read) < firewallAge {
 		return c.state, nil
 	}
-	for attempt := 1; ; attempt++ {
+	attempt := 0
+	err := poll.Until(ctx, func(ctx context.Context) (string, bool, error) {
+		attempt++
 		state, err := c.load(ctx)
-		if err == nil {
+		var changing *changingError
+		switch {
+		case err == nil:
 			c.state = state
-			return state, nil
+			return "", true, nil
+		case errors.As(err, &changing) && attempt < readings:
+			return err.Error(), false, nil
+		default:
+			return "", false, err
 		}
-		// Read while somebody changes it, it contradicts itself.
-		contradicts := errors.Is(err, viaduct.ErrNotFound) || errors.Is(err, viaduct.ErrInvalid)
-		if attempt == loads || !contradicts {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	return c.state, nil
+}
+
+// changingError is that of a firewall that was read while somebody changed it,
+// so that it contradicts itself.
+type changingError struct{ err error }
+
+func (e *changingError) Error() string   { return "read the distributed firewall: " + e.err.Error() }
+func (e *changingError) Unwrap() []error { return []error{viaduct.ErrUnavailable, e.err} }
+
+func maybeChanging(err error) error {
+	if errors.Is(err, viaduct.ErrNotFound) || errors.Is(err, viaduct.ErrInvalid) {
+		return &changingError{err}
+	}
+	return firewallError("read", err)
+}
+
+// remember notes what was written or, as nil, deleted, for imports that are
+// observed from memory.
+func (c *firewallCache) remember(path string, o map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.own == nil: // not read yet
+		return
+	case o == nil:
+		delete(c.own, path)
+		return
+	}
+	if rules, ok := o["rules"].([]any); ok {
+		sortRules(rules)
+	}
+	c.own[path] = o
+}
+
+func (c *firewallCache) remembered(path string) map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own[path]
 }
 
 func (c *firewallCache) load(ctx context.Context) (*firewallState, error) {
 	r := recorder{Source: c.source, own: map[string]map[string]any{}}
 	snapshot, err := firewall.Load(ctx, r)
 	if err != nil {
-		return nil, firewallError("read", err)
+		return nil, maybeChanging(err)
 	}
 	s := &firewallState{
 		read: time.Now(), policies: map[string]firewall.Policy{}, groups: map[string]firewall.Group{}, gaps: snapshot.Gaps,
-		own: joinRules(r.own),
 	}
 	if s.segments, err = (traceReader{c.source}).segments(ctx, nil); err != nil {
 		return nil, firewallError("read", err)
@@ -100,7 +152,6 @@ func (c *firewallCache) load(ctx context.Context) (*firewallState, error) {
 			return nil, firewallError("read", err)
 		}
 	}
-	snapshot.Policies = slices.DeleteFunc(snapshot.Policies, func(p firewall.Policy) bool { return s.own[p.Path] != nil })
 	for _, p := range snapshot.Policies {
 		s.policies[p.Path] = p
 	}
@@ -108,14 +159,17 @@ func (c *firewallCache) load(ctx context.Context) (*firewallState, error) {
 		s.groups[g.Path] = g
 	}
 	if s.rules, err = firewall.Compile(snapshot); err != nil {
-		return nil, firewallError("read", err)
+		return nil, maybeChanging(err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = r.own
 	return s, nil
 }
 
 // firewallError says which right is missing, where that is the matter.
 func firewallError(verb string, err error) error {
-	if errors.Is(err, viaduct.ErrForbidden) || errors.Is(err, viaduct.ErrNotOwned) {
+	if errors.Is(err, viaduct.ErrForbidden) {
 		return fmt.Errorf("%s the distributed firewall: %w; the user of the NSX client needs a role that reads segments, "+
 			"and reads and writes groups and security policies, such as Security Admin", verb, err)
 	}
@@ -125,7 +179,8 @@ func firewallError(verb string, err error) error {
 	return fmt.Errorf("%s the distributed firewall: %w", verb, err)
 }
 
-// recorder keeps what of the search results bears marks of Viaduct.
+// recorder keeps what Viaduct made apart from the search results, so that it is
+// not judged and costs no requests.
 type recorder struct {
 	firewall.Source
 	own map[string]map[string]any
@@ -134,10 +189,8 @@ type recorder struct {
 func (r recorder) Search(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for raw, err := range r.Source.Search(ctx, query) {
-			if err == nil && strings.Contains(string(raw), markPrefix) {
-				if o, err := decodeIntent(raw); err == nil && !marked(o) {
-					r.own[text(o, "path")] = o
-				}
+			if err == nil && r.keep(raw) {
+				continue
 			}
 			if !yield(raw, err) {
 				return
@@ -146,36 +199,35 @@ func (r recorder) Search(ctx context.Context, query string) iter.Seq2[json.RawMe
 	}
 }
 
-// marked reports whether an object waits for its purge.
-func marked(o map[string]any) bool {
-	deleted, _ := o["marked_for_delete"].(bool)
-	return deleted
+// keep reports whether an object is Viaduct's, and keeps it then. Rules come
+// after their policies.
+func (r recorder) keep(raw json.RawMessage) bool {
+	if !strings.Contains(string(raw), markPrefix) {
+		return false
+	}
+	o, err := decodeIntent(raw)
+	if err != nil || deleted(o) {
+		return false
+	}
+	if policy, ok := r.own[text(o, "parent_path")]; ok && text(o, "resource_type") == "Rule" {
+		rules, _ := policy["rules"].([]any)
+		rules = append(rules, o)
+		sortRules(rules)
+		policy["rules"] = rules
+		return true
+	}
+	if _, ours := readNSXMark(o); !ours {
+		return false
+	}
+	delete(o, "rules") // they come by themselves
+	r.own[text(o, "path")] = o
+	return true
 }
 
-// joinRules puts rules into the policies that they are of, in their order, and
-// drops what bears no valid marks.
-func joinRules(found map[string]map[string]any) map[string]map[string]any {
-	own := map[string]map[string]any{}
-	for path, o := range found {
-		if _, ok := readNSXMark(o); ok {
-			own[path] = o
-			delete(o, "rules")
-		}
-	}
-	for _, o := range found {
-		policy, ok := own[text(o, "parent_path")]
-		if !ok || text(o, "resource_type") != "Rule" {
-			continue
-		}
-		rules, _ := policy["rules"].([]any)
-		policy["rules"] = append(rules, o)
-	}
-	for _, o := range own {
-		if rules, ok := o["rules"].([]any); ok {
-			sortRules(rules)
-		}
-	}
-	return own
+// deleted reports whether an object waits for its purge.
+func deleted(o map[string]any) bool {
+	is, _ := o["marked_for_delete"].(bool)
+	return is
 }
 
 // decodeIntent decodes an object of NSX with whole numbers as such.
@@ -234,7 +286,7 @@ func (f *distributedFirewall) observe(ctx context.Context, cluster string, targe
 		}
 	}
 	if judge && fromMemory {
-		o.policy, o.group = o.state.own[policy.String()], o.state.own[group.String()]
+		o.policy, o.group = f.cache.remembered(policy.String()), f.cache.remembered(group.String())
 		return o, nil
 	}
 	var err error
@@ -243,6 +295,26 @@ func (f *distributedFirewall) observe(ctx context.Context, cluster string, targe
 	}
 	o.group, err = f.read(ctx, group)
 	return o, err
+}
+
+// listOwn lists the policies and groups of a cluster's imports.
+func (f *distributedFirewall) listOwn(ctx context.Context, cluster string) ([]map[string]any, error) {
+	var own []map[string]any
+	for _, list := range []string{"security-policies", "groups"} {
+		for raw, err := range f.client.Raw().List(ctx, "/infra/domains/"+nsx.DefaultDomain+"/"+list) {
+			if err != nil {
+				return nil, firewallError("read", err)
+			}
+			o, err := decodeIntent(raw)
+			if err != nil {
+				return nil, err
+			}
+			if m, ours := readNSXMark(o); ours && m.cluster == cluster {
+				own = append(own, o)
+			}
+		}
+	}
+	return own, nil
 }
 
 // read returns the object at a path, nil when there is none.

@@ -61,6 +61,8 @@ type Step struct {
 	live            *unstructured.Unstructured
 	// late is true of a step that comes when slices lead elsewhere.
 	late bool
+	// via is the cluster through which a step of NSX is carried out.
+	via string
 }
 
 // Plan is the list of writes that lead from what was observed to what is

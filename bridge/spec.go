@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -41,6 +42,9 @@ type ServiceSpec struct {
 	Into []string `json:"into,omitempty"`
 	// Convert exports by [WithConversion].
 	Convert bool `json:"convert,omitempty"`
+	// NetworkPolicy exports by [WithNetworkPolicy], and Sources are whom it names.
+	NetworkPolicy bool           `json:"networkPolicy,omitempty"`
+	Sources       []netip.Prefix `json:"sources,omitempty"`
 	// TargetNamespace and TargetName import elsewhere, as [WithTarget] does. A
 	// name does not go together with a selector.
 	TargetNamespace string `json:"targetNamespace,omitempty"`
@@ -49,6 +53,8 @@ type ServiceSpec struct {
 	CreateNamespace bool `json:"createNamespace,omitempty"`
 	Merge           bool `json:"merge,omitempty"`
 	Adopt           bool `json:"adopt,omitempty"`
+	// Firewall imports by [WithFirewall].
+	Firewall bool `json:"firewall,omitempty"`
 }
 
 // UnmarshalJSON decodes a spec and refuses fields that it does not know. An
@@ -88,6 +94,8 @@ func (s *ServiceSpec) validate(clusters map[string]*Cluster) error {
 		return fmt.Errorf("one of name and selector is to be set")
 	case s.Selector != "" && s.TargetName != "":
 		return fmt.Errorf("targetName would be the name of all that the selector finds")
+	case len(s.Sources) > 0 && !s.NetworkPolicy:
+		return fmt.Errorf("sources without networkPolicy")
 	case slices.Contains(s.Into, s.From) && s.TargetName == "" && s.TargetNamespace == "":
 		return fmt.Errorf("cluster %q would import from itself", s.From)
 	}
@@ -96,10 +104,14 @@ func (s *ServiceSpec) validate(clusters map[string]*Cluster) error {
 }
 
 func (s *ServiceSpec) exportOptions() []ExportOption {
+	var opts []ExportOption
 	if s.Convert {
-		return []ExportOption{WithConversion()}
+		opts = append(opts, WithConversion())
 	}
-	return nil
+	if s.NetworkPolicy {
+		opts = append(opts, WithNetworkPolicy(s.Sources...))
+	}
+	return opts
 }
 
 func (s *ServiceSpec) importOptions() []ImportOption {
@@ -112,6 +124,9 @@ func (s *ServiceSpec) importOptions() []ImportOption {
 	}
 	if s.Adopt {
 		opts = append(opts, WithAdopt())
+	}
+	if s.Firewall {
+		opts = append(opts, WithFirewall())
 	}
 	return opts
 }
