@@ -109,6 +109,7 @@ func (b *builder) server(vs nsx.VirtualServer) (*server, error) {
 	if sorry, ok := b.pools[vs.SorryPoolPath]; ok {
 		members, drained, off := b.choose(s, sorry)
 		if len(s.members) == 0 {
+			off = slices.Concat(off, s.drained, s.off)
 			s.members, s.drained, s.off, pool = members, drained, off, sorry
 		}
 	}

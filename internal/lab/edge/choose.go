@@ -14,8 +14,8 @@ import (
 )
 
 // choose returns the pool's members that take connections of the server, those
-// that take only those of clients they know, and those that are switched off. It
-// has monitors watch all but the last.
+// that take only those of clients they know, and those that are alive and take
+// none. It has monitors watch all that are not switched off.
 func (b *builder) choose(s *server, pool nsx.Pool) (members, drained, off []member) {
 	probes := b.probes(s, pool)
 	var primaries, backups []member
@@ -40,8 +40,9 @@ func (b *builder) choose(s *server, pool nsx.Pool) (members, drained, off []memb
 		}
 	}
 	if len(primaries) < int(max(pool.MinActiveMembers, 1)) && len(backups) > 0 {
-		primaries = backups
+		primaries, backups = backups, primaries
 	}
+	off = append(off, backups...) // alive, and not chosen
 	return ordered(primaries), ordered(drained), ordered(off)
 }
 

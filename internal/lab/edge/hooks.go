@@ -105,8 +105,8 @@ func (r renderer) postrouting(s state) {
 	for _, family := range families() {
 		var single []string
 		for _, server := range s.servers {
-			if server.family() == family && len(server.sources) == 1 && server.sources[0].first == server.sources[0].last {
-				single = append(single, fmt.Sprintf("%#x : %s", server.mark, server.sources[0]))
+			if all := server.each(); server.family() == family && len(all) == 1 {
+				single = append(single, fmt.Sprintf("%#x : %s", server.mark, all[0]))
 			}
 		}
 		if len(single) > 0 {
@@ -114,17 +114,16 @@ func (r renderer) postrouting(s state) {
 		}
 	}
 	for _, server := range s.servers {
-		switch {
-		case len(server.sources) > 1:
-			var turns []string
-			for i, source := range server.sources {
-				turns = append(turns, fmt.Sprintf("%d : %s", i, source))
-			}
-			lines = append(lines, fmt.Sprintf("ct mark %#x snat %s to numgen inc mod %d map { %s }",
-				server.mark, server.family(), len(turns), strings.Join(turns, ", ")))
-		case len(server.sources) == 1 && server.sources[0].first != server.sources[0].last:
-			lines = append(lines, fmt.Sprintf("ct mark %#x snat %s to %s", server.mark, server.family(), server.sources[0]))
+		all := server.each()
+		if len(all) < 2 {
+			continue
 		}
+		turns := make([]string, len(all))
+		for i, a := range all {
+			turns[i] = fmt.Sprintf("%d : %s", i, a)
+		}
+		lines = append(lines, fmt.Sprintf("ct mark %#x snat %s to numgen inc mod %d map { %s }",
+			server.mark, server.family(), len(turns), strings.Join(turns, ", ")))
 	}
 	r.Chain("postrouting", lines...)
 }

@@ -28,7 +28,7 @@ type server struct {
 	hashed   bool // the client's address chooses the member
 
 	// members take new connections; drained ones those of clients that are
-	// known to them already; those that are off keep the ones they have.
+	// known to them already; those that are off keep the connections they have.
 	members, drained, off []member
 	// asked is where monitors ask for members, dead ones too.
 	asked []place
@@ -90,13 +90,6 @@ func parsePorts(text string) (ports, error) {
 
 type addresses struct{ first, last netip.Addr }
 
-func (a addresses) String() string {
-	if a.first == a.last {
-		return a.first.String()
-	}
-	return a.first.String() + "-" + a.last.String()
-}
-
 // at is where the member is reached that got a connection at the listener.
 func (m member) at(l listener) netip.AddrPort {
 	return netip.AddrPortFrom(m.address, cmp.Or(m.port, l.target))
@@ -130,13 +123,20 @@ func (s state) vips() []netip.Addr {
 func (s state) sources() []netip.Addr {
 	var all []netip.Addr
 	for _, server := range s.servers {
-		for _, r := range server.sources {
-			for a := r.first; a.IsValid() && !r.last.Less(a); a = a.Next() {
-				all = append(all, a)
-			}
-		}
+		all = append(all, server.each()...)
 	}
 	return unique(all)
+}
+
+// each are the addresses that the server's members see.
+func (s server) each() []netip.Addr {
+	var all []netip.Addr
+	for _, r := range s.sources {
+		for a := r.first; a.IsValid() && !r.last.Less(a); a = a.Next() {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 func unique(all []netip.Addr) []netip.Addr {

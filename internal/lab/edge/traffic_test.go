@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/viaduct-sdk/viaduct/internal/lab/edge"
 	"github.com/viaduct-sdk/viaduct/internal/lab/edge/echo"
 	"github.com/viaduct-sdk/viaduct/internal/lab/hosts"
+	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
@@ -44,7 +46,9 @@ type network struct {
 	client *hosts.Host
 	host   *hosts.Host // the edge's
 	nsx    *nsxsim.Server
+	config edge.Config
 	edge   *edge.Edge
+	stop   func() // ends the edge; once
 }
 
 // newNetwork starts an edge on hosts of its own.
@@ -52,11 +56,12 @@ func newNetwork(t *testing.T, change func(*edge.Config)) *network {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
-	n := &network{t: t, ctx: ctx, prefix: strings.ToLower(t.Name()), nsx: nsxsim.NewServer()}
+	n := &network{t: t, ctx: ctx, prefix: strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-"), nsx: nsxsim.NewServer()}
 	n.router, n.client, n.host = n.newHost("router"), n.newHost("client"), n.newHost("edge")
 	n.link(n.client, clientIP)
 	n.link(n.host, "10.2.0.2")
 	n.must(n.router.IP(ctx, "route add 192.168.30.64/27 via 10.2.0.2", "route add 100.64.0.0/10 via 10.2.0.2"))
+	n.must(n.host.IP(n.ctx, "route add unreachable 192.168.30.64/27")) // but for virtual servers
 	config := edge.Config{
 		NSX: n.nsx, Host: n.host, Resync: 100 * time.Millisecond,
 		Internal: func(string, netip.Addr) netip.Addr { return netip.MustParseAddr(internalIP) },
@@ -64,22 +69,39 @@ func newNetwork(t *testing.T, change func(*edge.Config)) *network {
 	if change != nil {
 		change(&config)
 	}
-	var err error
-	n.edge, err = edge.New(config)
-	n.must(err)
-	running, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- n.edge.Run(running) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: %v", err)
-		}
-		n.nsx.Close()
-	})
+	t.Cleanup(n.nsx.Close)
+	n.start(config)
 	n.put("/infra/tier-1s/x", object{})
 	n.put("/infra/lb-services/x", object{"connectivity_path": "/infra/tier-1s/x"})
 	return n
+}
+
+// start starts the edge.
+func (n *network) start(config edge.Config) {
+	n.t.Helper()
+	var err error
+	n.config = config
+	n.edge, err = edge.New(config)
+	n.must(err)
+	ctx, cancel := context.WithCancel(n.ctx)
+	done := make(chan error, 1)
+	run := n.edge.Run
+	go func() { done <- run(ctx) }()
+	n.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			n.t.Errorf("Run: %v", err)
+		}
+	})
+	n.t.Cleanup(n.stop)
+}
+
+// manager asks NSX.
+func (n *network) manager() *nsx.Client {
+	n.t.Helper()
+	c, err := nsx.NewClient(n.nsx.URL(), nsx.BasicAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(n.nsx.Client()))
+	n.must(err)
+	return c
 }
 
 func (n *network) must(err error) {
