@@ -41,6 +41,8 @@
 //   - firewall policy and namespace: UID and the tag ncp/project_uid; and what
 //     the policy's groups and rules refer to: paths of segments, addresses of
 //     virtual servers
+//   - firewall policy and import: the tags that package bridge writes on the
+//     policy, and the policy's path, which is on the import
 //   - VirtualMachineService and Service: the owner's UID; and Service of the TK
 //     cluster: the labels of the cloud provider
 //   - TK cluster, its API server and its VirtualMachineService: the address of

@@ -22,6 +22,22 @@ func chains(g *Graph) func(Edge) bool {
 	}
 }
 
+// appliedTo tells which edges lead from the firewall policy of an import to the
+// segments that it is applied to: other imports share these.
+func appliedTo(g *Graph) func(Edge) bool {
+	kind := make(map[string]Kind, len(g.Nodes))
+	for _, n := range g.Nodes {
+		kind[n.ID] = n.Kind
+	}
+	ofImport := map[string]bool{}
+	for _, e := range g.Edges {
+		if e.Kind == EdgeGuards && kind[e.To] == KindImport {
+			ofImport[e.From] = true
+		}
+	}
+	return func(e Edge) bool { return e.Kind == EdgeGuards && ofImport[e.From] && kind[e.To] == KindSegment }
+}
+
 // Focus returns what the nodes with these IDs have to do with: all that their
 // services consist of, from the imports to the pods, the groups that these are
 // in, and what lies beneath, down to port groups. A group stands for all that is
@@ -41,14 +57,16 @@ func Focus(g *Graph, ids ...string) *Graph {
 	}
 	chain.spread(children) // of groups, what is in them
 	adjacent, beneath := map[string][]string{}, map[string][]string{}
-	inChain := chains(g)
+	inChain, shared := chains(g), appliedTo(g)
 	for _, e := range g.Edges {
 		to := beneath
 		if inChain(e) {
 			to = adjacent
 		}
 		to[e.From] = append(to[e.From], e.To)
-		to[e.To] = append(to[e.To], e.From)
+		if !shared(e) {
+			to[e.To] = append(to[e.To], e.From)
+		}
 	}
 	chain.spread(adjacent)
 	// Up to the groups, and from all of them to what lies beneath; but of a

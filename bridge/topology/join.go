@@ -137,8 +137,8 @@ func (j *joiner) prune() map[string]bool {
 }
 
 // stands reports whether a node is kept whether or not it is connected. Of NSX
-// these are NCP's virtual servers and pools: if nothing leads to them, that is
-// worth knowing.
+// these are NCP's virtual servers and pools, and Viaduct's firewall policies: if
+// nothing leads to them, that is worth knowing.
 func (j *joiner) stands(n *Node) bool {
 	switch {
 	case n.Kind == KindPortGroup:
@@ -146,6 +146,8 @@ func (j *joiner) stands(n *Node) bool {
 	case n.System != SystemNSX:
 		return true
 	case j.o.vcenter == nil && len(j.o.clusters) == 0:
+		return true
+	case n.Attributes[attrImport] != "":
 		return true
 	case n.Kind != KindVirtualServer && n.Kind != KindPool:
 		return false

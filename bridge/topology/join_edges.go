@@ -224,12 +224,19 @@ func (j *joiner) joinImports() {
 // judgeSource looks whether the Service that was exported is gone, where that
 // can be known.
 func (j *joiner) judgeSource(s *serviceNode) {
+	if j.readServices(s.mark.Source.Cluster) {
+		worsen(s.node, StateDegraded, "the Service that was exported is gone")
+	}
+}
+
+// readServices reports whether all Services of a cluster were read.
+func (j *joiner) readServices(cluster string) bool {
 	for i := range j.o.clusters {
-		c := &j.o.clusters[i]
-		if c.name == s.mark.Source.Cluster && !c.scoped && c.has(objectServices) {
-			worsen(s.node, StateDegraded, "the Service that was exported is gone")
+		if c := &j.o.clusters[i]; c.name == cluster {
+			return !c.scoped && c.has(objectServices)
 		}
 	}
+	return false
 }
 
 func (j *joiner) joinImport(s *serviceNode) {

@@ -226,6 +226,10 @@ func (j *joiner) addPolicy(p nsx.SecurityPolicy) {
 	slices.Sort(text)
 	n := j.addNSXNode(KindFirewallPolicy, p.Resource, "", map[string]string{"category": string(p.Category), "rules": strings.Join(text, ", ")})
 	n.Detail = cmp.Or(strings.Join(text, ", "), string(p.Category))
+	if key, ours := importOf(p.Tags); ours {
+		n.Label = key[2]
+		n.Attributes[attrImport] = strings.Join(key[:], "/")
+	}
 }
 
 // indexStatus returns how virtual servers and pools are doing, by path.

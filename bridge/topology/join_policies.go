@@ -12,9 +12,33 @@ import (
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
 )
 
+// The tags that package bridge writes on what an import has in NSX, and the
+// annotation on the import that is the policy's path.
+const (
+	tagManagedBy       = "viaduct-sdk.github.io/managed-by"
+	tagCluster         = "viaduct-sdk.github.io/cluster"
+	tagNamespace       = "viaduct-sdk.github.io/namespace"
+	tagName            = "viaduct-sdk.github.io/name"
+	annotationFirewall = "viaduct-sdk.github.io/firewall"
+
+	attrImport = "import"
+)
+
+// importOf returns the cluster, namespace and name of the import that an object
+// in NSX was made for, if Viaduct made it.
+func importOf(tags nsx.Tags) (key [3]string, ok bool) {
+	for i, scope := range []string{tagCluster, tagNamespace, tagName} {
+		if key[i], ok = tags.Get(scope); !ok {
+			return key, false
+		}
+	}
+	return key, tags.Has(tagManagedBy, "viaduct")
+}
+
 // joinPolicies connects firewall policies with what they are about: the
-// namespace that NCP made them for, and the segments and virtual servers that
-// their scope and their rules' destinations refer to.
+// namespace that NCP made them for, or the import that Viaduct did, and the
+// segments and virtual servers that their scope and their rules' destinations
+// refer to.
 func (j *joiner) joinPolicies() {
 	if j.o.nsx == nil {
 		return
@@ -28,6 +52,9 @@ func (j *joiner) joinPolicies() {
 		if owner := j.o.nsx.owner(p.Tags); owner.Kind != ncp.OwnerNone {
 			j.connect(EdgeGuards, id, j.kube.namespace[owner.NamespaceUID])
 		}
+		if key, ours := importOf(p.Tags); ours {
+			j.joinPolicy(p, key)
+		}
 		about := slices.Clone(p.Scope)
 		for _, r := range j.nsx.rules[p.Path] {
 			about = append(about, r.Scope...)
@@ -39,6 +66,21 @@ func (j *joiner) joinPolicies() {
 				j.guard(id, reference)
 			}
 		}
+	}
+}
+
+// joinPolicy connects a policy with its import. Both must know each other: tags
+// can be copied.
+func (j *joiner) joinPolicy(p nsx.SecurityPolicy, key [3]string) {
+	n := j.nodes[nsxID(p.Path)]
+	s := j.kube.byName[key]
+	switch {
+	case s != nil && s.node.Kind == KindImport && s.Annotations[annotationFirewall] == p.Path.String():
+		j.connect(EdgeGuards, n.ID, s.node.ID)
+	case s != nil:
+		worsen(n, StateDegraded, "the import that it is for has another, or none")
+	case j.readServices(key[0]):
+		worsen(n, StateDegraded, "the import that it is for is gone")
 	}
 }
 

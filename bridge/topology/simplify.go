@@ -34,16 +34,17 @@ func (r relations) leads(from, to string, kinds ...EdgeKind) bool {
 // Service selects a pod where the pod is a member of its pool, that an import
 // comes from the Service whose virtual server it leads to. What is left of them
 // is worth a look: a selected pod that is no member, an import that leads
-// elsewhere. The graph given is not changed.
+// elsewhere. It also leaves out to which segments the firewall policies of
+// imports are applied, to all of a cluster's each. The graph given is not changed.
 func Simplify(g *Graph) *Graph {
-	r := relationsOf(g)
+	r, shared := relationsOf(g), appliedTo(g)
 	parent := make(map[string]string, len(g.Nodes))
 	for _, n := range g.Nodes {
 		parent[n.ID] = n.Parent
 	}
 	simple := &Graph{Nodes: slices.Clone(g.Nodes), Holes: slices.Clone(g.Holes)}
 	for _, e := range g.Edges {
-		if !r.implied(e, parent) {
+		if !r.implied(e, parent) && !shared(e) {
 			simple.Edges = append(simple.Edges, e)
 		}
 	}

@@ -82,6 +82,7 @@ text{font-family:` + fontFamily + `;fill:` + colorText + `}
 .bad{fill:` + colorDown + `}
 .caption{font-size:11px;fill:` + colorMuted + `}
 .group{font-size:11.5px;fill:` + colorMuted + `}
+.over{paint-order:stroke;stroke:` + colorPaper + `;stroke-width:4px;stroke-linejoin:round}
 .name{font-weight:700;fill:` + colorText + `}
 .mark{font-size:9.5px;font-weight:700;fill:` + colorPaper + `;text-anchor:middle}
 .node{fill:` + colorPaper + `;stroke:` + colorBorder + `;stroke-width:1}

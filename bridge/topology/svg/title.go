@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	titleGap   = 6.0 // between the words of a title
-	titleClear = 4.0 // between a title and a line
-	titleLeast = 24.0
+	titleGap   = 6.0  // between the words of a title
+	titleClear = 4.0  // between a title and a line
+	titleLeast = 16.0 // a mark fits
+	markRadius = 7.0
+
+	titleShortest = 50.0 // of a name that is cut
 )
 
 // gap is where text may stand.
@@ -25,11 +28,7 @@ func (g gap) width() float64 { return g.right - g.left }
 // gaps returns where on the title line of a group no line passes, from left to
 // right.
 func (s *scene) gaps(b *block) []gap {
-	end := b.right - titlePad
-	if b.node.State != "" {
-		end -= iconRoom
-	}
-	return s.free(b.left+titlePad, end, b.top+1, b.top+blockHeader)
+	return s.free(b.left+titlePad, b.right-titlePad/2, b.top+1, b.top+blockHeader)
 }
 
 // laneTitleAt returns where the title of a lane begins in a picture that has
@@ -95,7 +94,8 @@ type word struct {
 
 // titleWords puts what a group is, its name and its detail into the gaps: side
 // by side in the first gap that has the room, or else each in the next gap that
-// has. The name is there in any case, the detail only beside it.
+// has, or else the name alone, cut. There are none when no gap has the room for
+// much of the name.
 func titleWords(n topology.Node, gaps []gap) []word {
 	what := word{text: caption(n)}
 	name := word{text: n.Label, bold: true}
@@ -113,12 +113,18 @@ func titleWords(n topology.Node, gaps []gap) []word {
 	case first >= 0 && second >= 0:
 		what.x, name.x = gaps[first].left, gaps[second].left
 		at = second
-	case len(gaps) > 0:
-		widest := slices.MaxFunc(gaps, func(a, b gap) int { return cmp.Compare(a.width(), b.width()) })
+	default:
+		widest := gap{}
+		for _, g := range gaps {
+			if g.width() > widest.width() {
+				widest = g
+			}
+		}
+		if widest.width() < min(name.width, titleShortest) {
+			return nil
+		}
 		name.text, name.x = shorten(name.text, sizeDetail, true, widest.width()), widest.left
 		return []word{name}
-	default:
-		return nil
 	}
 	words := []word{what, name}
 	if detail.x = name.x + name.width + titleGap; n.Detail != "" && gaps[at].right-detail.x >= detail.width {
@@ -141,15 +147,22 @@ func roomFor(gaps []gap, from int, width float64) int {
 // groupTitle draws the line above what is in a group.
 func (c *canvas) groupTitle(b *block, gaps []gap) {
 	c.printf("<g><title>%s</title>", escape(tooltip(*b.node)))
-	if b.node.State != "" {
-		c.mark(b.right-16, b.top+14, b.node.State)
+	if last := len(gaps) - 1; b.node.State != "" && last >= 0 {
+		c.mark(gaps[last].right-markRadius, b.top+14, b.node.State)
+		gaps[last].right -= iconRoom
 	}
-	for _, w := range titleWords(*b.node, gaps) {
-		class := "group"
+	class := ""
+	words := titleWords(*b.node, gaps)
+	if len(words) == 0 { // lines everywhere: on top of them
+		room := gap{b.left + titlePad, b.right - titlePad - iconRoom}
+		class, words = "over ", titleWords(*b.node, []gap{room})
+	}
+	for _, w := range words {
 		if w.bold {
-			class = "group name"
+			c.text(w.x, b.top+18, class+"group name", w.text)
+		} else {
+			c.text(w.x, b.top+18, class+"group", w.text)
 		}
-		c.text(w.x, b.top+18, class, w.text)
 	}
 	c.printf("</g>\n")
 }
