@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,15 +96,13 @@ func playNCP(t *testing.T, ctx context.Context, ns, vip string) *managerObjects 
 			continue
 		}
 		tags := []map[string]string{{"scope": "ncp/cluster", "tag": "pks-e2e"}, {"scope": "ncp/service_uid", "tag": string(s.UID)}}
-		profile := m.create("loadbalancer/application-profiles", map[string]any{"resource_type": "LbFastTcpProfile", "tags": tags})
-		pool := m.create("loadbalancer/pools", map[string]any{"tags": tags, "members": []map[string]any{{"ip_address": "10.200.1.2", "port": "5432"}}})
-		server := m.create("loadbalancer/virtual-servers", map[string]any{
-			"ip_address": vip, "ports": []string{"5432"}, "ip_protocol": "TCP", "enabled": true,
-			"application_profile_id": profile, "pool_id": pool, "tags": tags,
-		})
+		var servers []string
+		for _, port := range s.Spec.Ports {
+			servers = append(servers, m.serve(port, vip, tags))
+		}
 		router := m.create("logical-routers", map[string]any{"router_type": "TIER1"})
 		m.create("loadbalancer/services", map[string]any{
-			"enabled": true, "virtual_server_ids": []string{server},
+			"enabled": true, "virtual_server_ids": servers,
 			"attachment": map[string]any{"target_type": "LogicalRouter", "target_id": router},
 		})
 		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: vip}}
@@ -113,6 +112,18 @@ func playNCP(t *testing.T, ctx context.Context, ns, vip string) *managerObjects 
 		return m
 	}
 	return m
+}
+
+// serve makes the virtual server of a port and returns its id.
+func (m *managerObjects) serve(port corev1.ServicePort, vip string, tags []map[string]string) string {
+	number := strconv.Itoa(int(port.Port))
+	kind := map[corev1.Protocol]string{corev1.ProtocolTCP: "LbFastTcpProfile", corev1.ProtocolUDP: "LbFastUdpProfile"}[port.Protocol]
+	profile := m.create("loadbalancer/application-profiles", map[string]any{"resource_type": kind, "tags": tags})
+	pool := m.create("loadbalancer/pools", map[string]any{"tags": tags, "members": []map[string]any{{"ip_address": "10.200.1.2", "port": number}}})
+	return m.create("loadbalancer/virtual-servers", map[string]any{
+		"ip_address": vip, "ports": []string{number}, "ip_protocol": port.Protocol, "enabled": true,
+		"application_profile_id": profile, "pool_id": pool, "tags": tags,
+	})
 }
 
 // create makes an object and returns its id.
@@ -136,7 +147,7 @@ func (m *managerObjects) remove() {
 }
 
 func (m *managerObjects) do(method, path string, body []byte, into any) {
-	req, err := http.NewRequestWithContext(m.t.Context(), method, world.NSX.URL()+"/api/v1/"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.WithoutCancel(m.t.Context()), method, world.NSX.URL()+"/api/v1/"+path, bytes.NewReader(body))
 	if err != nil {
 		m.t.Error(err)
 		return
