@@ -26,9 +26,12 @@
 // the wire, those of a node after it has put its own address in place of a
 // pod's.
 //
-// Simplified: a packet from or to an address that is not the interface's is dropped, as by
-// NSX's SpoofGuard. Neighbour discovery and ARP pass. A rule that is applied to
-// a group of plain addresses holds at the interfaces with these addresses.
+// Simplified: a packet from or to an address that is not the interface's is
+// dropped, as by NSX's SpoofGuard. ARP, neighbour and multicast listener
+// discovery pass. A rule that is applied to a group of plain addresses holds at
+// the interfaces with these addresses. What a host forwards and a rule refuses on
+// its way out is judged before the host translates it, as if it were from the
+// interface's first address.
 //
 // Absent: layer 7, schedules and everything else that package nsx/firewall lists
 // as a gap, which is logged.

@@ -205,7 +205,8 @@ func (r renderer) passing(side string) []string {
 	return []string{
 		fmt.Sprintf("%s != %q accept", side, r.device),
 		open,
-		"icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept",
+		"icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, " +
+			"mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept",
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,9 +45,10 @@ type network struct {
 	web, db, evil *hosts.Host
 	nsx           *nsxsim.Server
 	firewall      *dfw.Firewall
+	stop          func() // ends the firewall; once
 }
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t *testing.T, change ...func(*dfw.Config)) *network {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -59,22 +61,34 @@ func newNetwork(t *testing.T) *network {
 	n.link(n.evil, evilIP)
 	n.serve("db", n.db, "tcp/"+dbIP+":5432", "tcp/"+dbIP+":22", "udp/"+dbIP+":53")
 	n.serve("web", n.web, "tcp/"+webIP+":80")
+	config := dfw.Config{NSX: n.nsx, Resync: 100 * time.Millisecond}
+	for _, c := range change {
+		c(&config)
+	}
+	n.start(config)
+	return n
+}
+
+// start starts the firewall.
+func (n *network) start(config dfw.Config) {
+	n.t.Helper()
 	var err error
-	n.firewall, err = dfw.New(dfw.Config{NSX: n.nsx, Resync: 100 * time.Millisecond})
+	n.firewall, err = dfw.New(config)
 	n.must(err)
 	n.attach("web", n.web, webIP)
 	n.attach("db", n.db, dbIP)
 	n.attach("evil", n.evil, evilIP)
-	running, stop := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(n.ctx)
 	done := make(chan error, 1)
-	go func() { done <- n.firewall.Run(running) }()
-	t.Cleanup(func() {
-		stop()
+	run := n.firewall.Run
+	go func() { done <- run(ctx) }()
+	n.stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: %v", err)
+			n.t.Errorf("Run: %v", err)
 		}
 	})
-	return n
+	n.t.Cleanup(n.stop)
 }
 
 func (n *network) must(err error) {
@@ -86,7 +100,7 @@ func (n *network) must(err error) {
 
 func (n *network) newHost(name string) *hosts.Host {
 	n.t.Helper()
-	h, err := world.Host(n.ctx, strings.ToLower(n.t.Name())+"-"+name, "")
+	h, err := world.Host(n.ctx, strings.ReplaceAll(strings.ToLower(n.t.Name()), "/", "-")+"-"+name, "")
 	n.must(err)
 	n.t.Cleanup(func() {
 		if err := h.Remove(context.WithoutCancel(n.ctx)); err != nil {
