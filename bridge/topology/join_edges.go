@@ -242,10 +242,7 @@ func (j *joiner) readServices(cluster string) bool {
 func (j *joiner) joinImport(s *serviceNode) {
 	var addresses []string
 	found, missing := 0, 0
-	for _, b := range s.seen.backends {
-		if b.service != s.UID {
-			continue
-		}
+	for _, b := range j.kube.backends[kubeID(s.seen.name, s.UID)] {
 		for _, address := range b.addresses {
 			if !slices.Contains(addresses, address) {
 				addresses = append(addresses, address)

@@ -27,6 +27,7 @@ type kubeIndex struct {
 	namespace  map[string]string // nodes of namespaces by UID
 	pods       map[podLabel][]podNode
 	byAddress  map[[2]string]podNode // pods by cluster and address
+	backends   map[string][]backend  // of imports, by their IDs
 	// ncpClusters are the names that the Supervisor's NCP has of itself.
 	ncpClusters []string
 }
@@ -68,6 +69,7 @@ func (j *joiner) addKubernetes() {
 	j.kube = kubeIndex{
 		namespaces: map[[2]string]string{}, byUID: map[types.UID]*serviceNode{}, byName: map[[3]string]*serviceNode{},
 		namespace: map[string]string{}, pods: map[podLabel][]podNode{}, byAddress: map[[2]string]podNode{},
+		backends: map[string][]backend{},
 	}
 	for i := range j.o.clusters {
 		c := &j.o.clusters[i]
@@ -84,6 +86,10 @@ func (j *joiner) addKubernetes() {
 		}
 		for _, s := range c.vmServices {
 			j.addVMService(c, s)
+		}
+		for _, b := range c.backends {
+			id := kubeID(c.name, b.service)
+			j.kube.backends[id] = append(j.kube.backends[id], b)
 		}
 	}
 }
