@@ -56,12 +56,23 @@
 //
 // # Permissions
 //
-// The exporting side reads, patches and deletes Services; the importing side
-// Services and EndpointSlices, and Endpoints where it has no slices or adopts a
-// Service. Reading namespaces is used for clearer errors
-// where it is allowed. Trace also lists pods of the exporting namespace and reads
-// the load balancers and the firewall of NSX; Audit lists Services and
-// EndpointSlices of all namespaces. Manifests are in docs/rbac.
+// docs/rbac has a manifest for each use, each verb of it proved necessary.
+//
+// Export gets, creates, patches and deletes Services of one namespace, and Apply
+// lists them for a selector. Import gets, creates, patches and deletes Services,
+// and lists, creates, patches and deletes EndpointSlices, or Endpoints where there
+// are no slices; listing Services saves ImportAll and Apply requests. [WithAdopt]
+// gets and deletes Endpoints, [WithCreateNamespace] gets, creates and patches
+// namespaces. The guard lists ServiceCIDRs, Nodes and Services of all namespaces;
+// without that, [Imported].Unguarded says what is not known. Getting namespaces is
+// used for clearer errors where it is allowed. A server without server-side apply
+// takes update in the place of patch.
+//
+// Trace gets Services and Endpoints, gets and lists EndpointSlices, and lists pods
+// in the exporting namespace; Audit lists Services, EndpointSlices and namespaces,
+// and its Apply deletes Services and EndpointSlices. Of NSX, [WithNSX], [Health]
+// and Trace read virtual servers, pools, their status, IP pools and gateways, and
+// Trace the firewall.
 //
 // # Versions
 //

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +42,19 @@ func bridgeUses() []use {
 			cluster: tk, files: []string{"bridge-namespace-creator.yaml"}, run: importIntoNothing(),
 			// Who may not look at the namespace can't know that it is missing.
 			otherwise: map[string]error{"get namespaces": viaduct.ErrNotFound},
+		},
+		{cluster: tk, files: []string{"bridge-importer.yaml", "bridge-guard.yaml"}, setUp: unimported, run: guarded},
+		{
+			cluster: tk, files: []string{"bridge-trace.yaml"}, setUp: imported, run: traceImporting,
+			optional: map[string]string{
+				"get endpoints":      "without it what Kubernetes mirrors is not noticed",
+				"get endpointslices": "without it a slice without its label is told as gone",
+				"get namespaces":     fewer["get namespaces"],
+			},
+		},
+		{
+			cluster: world.Supervisor, files: []string{"bridge-trace-exporting.yaml"}, setUp: imported, run: traceExporting,
+			optional: map[string]string{"get namespaces": fewer["get namespaces"]},
 		},
 		{
 			cluster: tk, files: []string{"bridge-audit.yaml"}, setUp: stale, run: audit,
@@ -205,6 +220,61 @@ func importIntoNothing() func(*testing.T, *rest.Config) error {
 		_, err := bridge.Unimport(ctx, c, target)
 		return err
 	}
+}
+
+// guarded imports, as far as it takes to know against what.
+func guarded(t *testing.T, account *rest.Config) error {
+	t.Helper()
+	i, err := bridge.Import(testContext(t), tkEnd(t, account), document(t), bridge.WithDryRun())
+	if err != nil {
+		return errors.New("the import itself failed: " + err.Error())
+	}
+	if len(i.Unguarded) > 0 {
+		return fmt.Errorf("unguarded: %s: %w", strings.Join(i.Unguarded, "; "), viaduct.ErrForbidden)
+	}
+	return nil
+}
+
+// imported makes an import to be traced.
+func imported(t *testing.T) {
+	t.Helper()
+	unimported(t)
+	if _, err := bridge.Import(testContext(t), tkEnd(t, world.TKCluster(fitness).Config), document(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func traceImporting(t *testing.T, account *rest.Config) error {
+	t.Helper()
+	return traced(t, tkEnd(t, account), supervisorEnd(t, world.Supervisor.Config))
+}
+
+func traceExporting(t *testing.T, account *rest.Config) error {
+	t.Helper()
+	return traced(t, tkEnd(t, world.TKCluster(fitness).Config), supervisorEnd(t, account))
+}
+
+// traced follows the import, and wants to know of each hop that a Kubernetes API
+// server tells.
+func traced(t *testing.T, importing, exporting *bridge.Cluster) error {
+	t.Helper()
+	way, err := bridge.Trace(testContext(t), importing, postgres, bridge.TraceExporter(exporting))
+	if err != nil {
+		return errors.New("the trace itself failed: " + err.Error())
+	}
+	told := []bridge.HopName{
+		bridge.HopNamed, bridge.HopImport, bridge.HopSlice, bridge.HopAddress, bridge.HopExport, bridge.HopNCP, bridge.HopPods,
+	}
+	for _, h := range way.Hops {
+		if !slices.Contains(told, h.Name) || h.State == bridge.HopOK {
+			continue
+		}
+		if h.State == bridge.HopUnknown {
+			return fmt.Errorf("%s is unknown: %s: %w", h.Name, strings.Join(h.Evidence, "; "), viaduct.ErrForbidden)
+		}
+		return fmt.Errorf("%s is %s: %s", h.Name, h.State, h.Cause)
+	}
+	return nil
 }
 
 // stale leaves an import of what is not exported any more.
