@@ -14,8 +14,9 @@
 // The layout is layered: rows are given by system and kind; the order within a
 // row comes from the mean place of the neighbours, under the constraint that
 // groups stay together; places are those with the shortest lines that overlap
-// nothing. A line that passes a row has a place of its own there, so that it
-// crosses no object.
+// nothing, in the narrowest picture. A line that passes a row has a place of its
+// own there, so that it crosses no object, and titles stand where no line
+// passes. docs/adr/0006 says why the layout is the package's own.
 //
 // Graphs that are too wide to be read are folded (topology.Fold). The picture
 // has a light background of its own and explicit colours, so that it looks the
