@@ -5,6 +5,7 @@ package edge
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -27,7 +28,11 @@ type builder struct {
 
 	watches  map[watched][]probe
 	problems []string
+	pending  []string // servers that lack something which is to come
 }
+
+// errPending says that something is not known yet.
+var errPending = errors.New("not known yet")
 
 // watched names a member of a pool; its port is 0 when it has none.
 type watched struct {
@@ -46,6 +51,10 @@ func (b *builder) build() state {
 	var s state
 	for _, vs := range sorted {
 		server, err := b.server(vs)
+		if errors.Is(err, errPending) {
+			b.pending = append(b.pending, vs.Path.String())
+			continue
+		}
 		if err != nil {
 			b.problem(vs.Path, "%v", err)
 			continue
@@ -191,7 +200,7 @@ func (b *builder) sources(pool nsx.Pool, service nsx.LBService, vip netip.Addr) 
 	case "LBSnatAutoMap":
 		a := b.internal(service.ConnectivityPath.String(), vip)
 		if !a.IsValid() || a.Is4() != vip.Is4() {
-			return nil, fmt.Errorf("the internal address of the load balancer on %s is not known", service.ConnectivityPath)
+			return nil, fmt.Errorf("the internal address of the load balancer on %s: %w", service.ConnectivityPath, errPending)
 		}
 		return []addresses{{a, a}}, nil
 	case "LBSnatIpPool":

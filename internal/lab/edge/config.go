@@ -39,8 +39,8 @@ type Config struct {
 	// Internal is the address from which a load balancer on a tier-1 gateway
 	// reaches its members, which is what NCP annotates as
 	// ncp/internal_ip_for_policy. A virtual server that needs one that is
-	// not valid does not forward; it is asked for again at the next pass. One
-	// that is valid is not asked for again.
+	// not valid does not forward, and it is asked for again soon; one that is
+	// valid is not asked for again.
 	Internal func(tier1 string, vip netip.Addr) netip.Addr
 	// Monitor watches the members of pools that have no active monitor and
 	// that TCP is balanced to. The zero Monitor leaves them alone.

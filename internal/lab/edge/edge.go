@@ -35,6 +35,7 @@ type Edge struct {
 	told     map[watched]bool
 	applied  *netfilter.Table
 	problems []string
+	pending  bool                      // something is not known yet
 	known    map[gatewayVIP]netip.Addr // internal addresses
 }
 
@@ -93,8 +94,8 @@ func newClient(srv *nsxsim.Server) (*nsx.Client, error) {
 }
 
 // readTimeout is how long one request to a manager in the same process may
-// take, and retryAfter how long a pass that failed is not tried again, unless
-// something changes.
+// take, and retryAfter how long a pass that did not do all is not tried again,
+// unless something changes.
 const (
 	readTimeout = 30 * time.Second
 	retryAfter  = 250 * time.Millisecond
@@ -128,6 +129,8 @@ func (e *Edge) Run(ctx context.Context) error {
 		}
 		if err != nil {
 			e.config.Logger.WarnContext(ctx, "the edge is not as NSX says", "err", err)
+		}
+		if err != nil || e.pending {
 			timer.Reset(min(e.config.Resync, retryAfter))
 		}
 		select {
@@ -175,6 +178,7 @@ func (e *Edge) pass(ctx context.Context) error {
 	}
 	now := b.build()
 	e.report(ctx, b.problems)
+	e.pending = len(b.pending) > 0
 	err := e.apply(ctx, now)
 	e.monitors.set(ctx, b.watches)
 	return errors.Join(unread, err)

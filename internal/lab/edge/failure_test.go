@@ -9,9 +9,11 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -364,4 +366,29 @@ func TestSettingsChange(t *testing.T) {
 	if c := got["/infra/lb-virtual-servers/tcp"]; c.Connections != 4 {
 		t.Errorf("counted %+v, want 4 connections: counters go on with new rules", c)
 	}
+}
+
+// TestInternalAddressComes has a virtual server wait until it is known what
+// members should see, though NSX does not change.
+func TestInternalAddressComes(t *testing.T) {
+	var known atomic.Bool
+	n := newNetwork(t, func(c *edge.Config) {
+		c.Resync = time.Hour
+		c.Internal = func(string, netip.Addr) netip.Addr {
+			if !known.Load() {
+				return netip.Addr{}
+			}
+			return netip.MustParseAddr(internalIP)
+		}
+	})
+	n.pair()
+	n.twoMembers()
+	if _, _, err := n.ask("tcp", vip+":5432"); err == nil {
+		t.Error("somebody answered, although nobody knows where connections should come from")
+	}
+	known.Store(true)
+	n.until("the server forwards", func() bool {
+		_, seen, err := n.ask("tcp", vip+":5432")
+		return err == nil && strings.HasPrefix(seen, internalIP+":")
+	})
 }
