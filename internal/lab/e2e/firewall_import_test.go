@@ -27,9 +27,9 @@ import (
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
-// site is an importing cluster's side of an NSX of its own, where a policy lets
+// enclosure is an importing cluster's side of an NSX of its own, where a policy lets
 // nothing out of the nodes' segment.
-type site struct {
+type enclosure struct {
 	t   *testing.T
 	srv *nsxsim.Server
 	ns  string
@@ -41,10 +41,10 @@ const (
 	nothingOut = "/infra/domains/default/security-policies/nothing-out"
 )
 
-// newSite makes a site and a namespace in the TK cluster.
-func newSite(t *testing.T, ns string, opts ...nsxsim.Option) site {
+// newEnclosure makes a enclosure and a namespace in the TK cluster.
+func newEnclosure(t *testing.T, ns string, opts ...nsxsim.Option) enclosure {
 	t.Helper()
-	s := site{t, nsxsim.NewServer(opts...), ns}
+	s := enclosure{t, nsxsim.NewServer(opts...), ns}
 	t.Cleanup(s.srv.Close)
 	s.put(nodes.String(), map[string]any{"subnets": []any{map[string]any{"gateway_address": "10.129.0.1/24"}}})
 	s.put(everything, map[string]any{"expression": []any{
@@ -59,7 +59,7 @@ func newSite(t *testing.T, ns string, opts ...nsxsim.Option) site {
 	return s
 }
 
-func (s site) put(path string, object map[string]any) {
+func (s enclosure) put(path string, object map[string]any) {
 	s.t.Helper()
 	if err := s.srv.Put(path, object); err != nil {
 		s.t.Fatal(err)
@@ -67,7 +67,7 @@ func (s site) put(path string, object map[string]any) {
 }
 
 // stop makes a policy that lets nothing out of the segment.
-func (s site) stop(path, category string, sequence int) {
+func (s enclosure) stop(path, category string, sequence int) {
 	s.t.Helper()
 	s.put(path, map[string]any{
 		"category": category, "sequence_number": sequence, "scope": []any{everything},
@@ -75,7 +75,7 @@ func (s site) stop(path, category string, sequence int) {
 	})
 }
 
-func (s site) client(wrap wrapper) *nsx.Client {
+func (s enclosure) client(wrap wrapper) *nsx.Client {
 	s.t.Helper()
 	transport := s.srv.Client().Transport
 	if wrap != nil {
@@ -90,14 +90,14 @@ func (s site) client(wrap wrapper) *nsx.Client {
 	return c
 }
 
-// cluster is the importing cluster of the site, under the site's own name.
-func (s site) cluster(wrap wrapper) *bridge.Cluster {
+// cluster is the importing cluster of the enclosure, under the enclosure's own name.
+func (s enclosure) cluster(wrap wrapper) *bridge.Cluster {
 	s.t.Helper()
 	return end(s.t, s.ns, world.TKCluster("acme-fitness").Config, wrap, bridge.WithDistributedFirewall(s.client(wrap), nodes))
 }
 
 // out is the verdict for a connection from a node.
-func (s site) out(to string, port uint16) firewall.Action {
+func (s enclosure) out(to string, port uint16) firewall.Action {
 	s.t.Helper()
 	snapshot, err := firewall.Load(context.WithoutCancel(s.t.Context()), s.client(nil).Raw())
 	if err != nil {
@@ -117,8 +117,8 @@ func (s site) out(to string, port uint16) firewall.Action {
 	return v.Action
 }
 
-// own is what is in NSX beside what the site began with, less its revisions.
-func (s site) own() []string {
+// own is what is in NSX beside what the enclosure began with, less its revisions.
+func (s enclosure) own() []string {
 	s.t.Helper()
 	var found []string
 	for _, prefix := range []string{"/infra/domains/default/groups/", "/infra/domains/default/security-policies/"} {
@@ -144,7 +144,7 @@ func (s site) own() []string {
 }
 
 // state is all that an import writes.
-func (s site) state() string {
+func (s enclosure) state() string {
 	name := types.NamespacedName{Namespace: s.ns, Name: "order-postgres"}
 	text := fmt.Sprint(s.own(), backing(s.t, s.ns, "EndpointSlice"))
 	service, err := tkCluster(s.t).CoreV1().Services(s.ns).Get(context.WithoutCancel(s.t.Context()), name.Name, metav1.GetOptions{})
@@ -158,7 +158,7 @@ func (s site) state() string {
 // API server and to NSX.
 func TestSweepFirewall(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "sweep-firewall")
+	s := newEnclosure(t, "sweep-firewall")
 	name := types.NamespacedName{Namespace: s.ns, Name: "order-postgres"}
 	document, moved := documentFor(s.ns, "supervisor", "192.168.30.66"), documentFor(s.ns, "supervisor", "192.168.30.67")
 	moved.Ports[0].Port = 5433
@@ -199,7 +199,7 @@ func TestSweepFirewall(t *testing.T) {
 // the time, and then only to the new one.
 func TestFirewallSwitch(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-switch")
+	s := newEnclosure(t, "acme-firewall-switch")
 	ctx := testContext(t)
 	document, moved := documentFor(s.ns, "supervisor", "192.168.30.66"), documentFor(s.ns, "supervisor", "192.168.30.67")
 	moved.Ports[0].Port = 5433
@@ -241,7 +241,7 @@ func TestFirewallSwitch(t *testing.T) {
 // TestFirewallMerge opens the way to two exporters and closes one.
 func TestFirewallMerge(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-merge")
+	s := newEnclosure(t, "acme-firewall-merge")
 	ctx := testContext(t)
 	name := types.NamespacedName{Namespace: s.ns, Name: "order-postgres"}
 	one, other := documentFor(s.ns, "supervisor", "192.168.30.66"), documentFor(s.ns, "elsewhere", "192.168.40.66")
@@ -287,26 +287,26 @@ func TestFirewallRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		reason string
-		set    func(site)
+		set    func(enclosure)
 		wrap   wrapper
 		want   error
 		says   string
 	}{
 		"a rule of an earlier category": {
 			reason: "an administrator's veto counts", want: viaduct.ErrInvalid, says: "/security-policies/veto/rules/drop",
-			set: func(s site) { s.stop("/infra/domains/default/security-policies/veto", "Infrastructure", 500) },
+			set: func(s enclosure) { s.stop("/infra/domains/default/security-policies/veto", "Infrastructure", 500) },
 		},
 		"a rule before it": {
 			reason: "so does one with a lower number", want: viaduct.ErrInvalid, says: "/security-policies/veto/rules/drop",
-			set: func(s site) { s.stop("/infra/domains/default/security-policies/veto", "Application", 4) },
+			set: func(s enclosure) { s.stop("/infra/domains/default/security-policies/veto", "Application", 4) },
 		},
 		"a rule beside it": {
 			reason: "the order of equal numbers is not determined", want: viaduct.ErrInvalid, says: "/security-policies/zzz/rules/drop",
-			set: func(s site) { s.stop("/infra/domains/default/security-policies/zzz", "Application", 5) },
+			set: func(s enclosure) { s.stop("/infra/domains/default/security-policies/zzz", "Application", 5) },
 		},
 		"a foreign policy of its name": {
 			reason: "what is not Viaduct's stays", want: viaduct.ErrNotOwned, says: "SecurityPolicy /infra/domains/default/security-policies/viaduct-",
-			set: func(s site) { s.put(s.policyPath(), map[string]any{"category": "Application", "sequence_number": 7}) },
+			set: func(s enclosure) { s.put(s.policyPath(), map[string]any{"category": "Application", "sequence_number": 7}) },
 		},
 		"may not read": {
 			reason: "what is missing is named", want: viaduct.ErrForbidden, says: "needs a role",
@@ -314,7 +314,7 @@ func TestFirewallRefuses(t *testing.T) {
 		},
 		"segment is gone": {
 			reason: "the nodes are not where they were said to be", want: viaduct.ErrNotFound, says: nodes.String(),
-			set: func(s site) {
+			set: func(s enclosure) {
 				for _, path := range []string{nothingOut, everything, nodes.String()} {
 					if err := s.srv.Remove(path); err != nil {
 						s.t.Fatal(err)
@@ -326,7 +326,7 @@ func TestFirewallRefuses(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, "refuse-"+strings.ReplaceAll(name, " ", "-"))
+			s := newEnclosure(t, "refuse-"+strings.ReplaceAll(name, " ", "-"))
 			if tc.set != nil {
 				tc.set(s)
 			}
@@ -342,8 +342,8 @@ func TestFirewallRefuses(t *testing.T) {
 	}
 }
 
-// policyPath is where the policy of the site's import is.
-func (s site) policyPath() string {
+// policyPath is where the policy of the enclosure's import is.
+func (s enclosure) policyPath() string {
 	s.t.Helper()
 	plan, err := bridge.PlanImport(s.t.Context(), s.cluster(nil), documentFor(s.ns, "supervisor", "192.168.30.66"), bridge.WithFirewall())
 	if err != nil {
@@ -359,7 +359,7 @@ func (s site) policyPath() string {
 // TestFirewallOpen imports where nothing is in the way: nothing is made.
 func TestFirewallOpen(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-open")
+	s := newEnclosure(t, "acme-firewall-open")
 	if err := s.srv.Remove(nothingOut); err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func TestFirewallOpen(t *testing.T) {
 // TestFirewallPurge imports again while NSX has not purged what was removed.
 func TestFirewallPurge(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-purge", nsxsim.WithPurgeDelay(time.Second))
+	s := newEnclosure(t, "acme-firewall-purge", nsxsim.WithPurgeDelay(time.Second))
 	ctx := testContext(t)
 	name := types.NamespacedName{Namespace: s.ns, Name: "order-postgres"}
 	document := documentFor(s.ns, "supervisor", "192.168.30.66")
@@ -403,7 +403,7 @@ func TestFirewallPurge(t *testing.T) {
 // TestFirewallOfMany imports many at the price of one reading of the firewall.
 func TestFirewallOfMany(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-many")
+	s := newEnclosure(t, "acme-firewall-many")
 	ctx := testContext(t)
 	documents := make([]*bridge.Exported, 30)
 	for i := range documents {
@@ -457,7 +457,7 @@ func (c *tally) wrap(next http.RoundTripper) http.RoundTripper {
 // TestFirewallAudit finds policies whose imports are gone, and no others.
 func TestFirewallAudit(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "acme-firewall-audit")
+	s := newEnclosure(t, "acme-firewall-audit")
 	ctx := testContext(t)
 	for i, name := range []string{"kept-a", "kept-b", "gone"} {
 		document := documentFor(s.ns, "supervisor", fmt.Sprintf("192.168.30.%d", 66+i))

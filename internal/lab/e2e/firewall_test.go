@@ -66,36 +66,38 @@ func guarded(t *testing.T, f fence, wrap wrapper) *bridge.Cluster {
 	return end(t, "acme-fitness", world.TKCluster("acme-fitness").Config, wrap, bridge.WithDistributedFirewall(nsxClient(t, wrap), f.segment))
 }
 
-// verdict evaluates a connection by what NSX has now.
-func verdict(t *testing.T, from, to netip.Addr, port uint16, at string, direction firewall.Direction) firewall.Action {
+// verdict evaluates a connection by what NSX has now. change completes what was
+// read of it.
+func verdict(t *testing.T, from, to netip.Addr, port uint16, at firewall.Crossing, change func(*firewall.Snapshot)) firewall.Action {
 	t.Helper()
-	for {
-		snapshot, err := firewall.Load(testContext(t), nsxClient(t, nil).Raw())
+	var v firewall.Verdict
+	eventually(t, func(ctx context.Context) string {
+		snapshot, err := firewall.Load(ctx, nsxClient(t, nil).Raw())
 		if err != nil {
-			t.Fatal(err)
+			return err.Error()
+		}
+		if change != nil {
+			change(&snapshot)
 		}
 		rules, err := firewall.Compile(snapshot)
-		if errors.Is(err, viaduct.ErrInvalid) {
-			continue // other tests change it meanwhile
-		}
 		if err != nil {
+			return err.Error() // other tests change it meanwhile
+		}
+		if v, err = rules.Evaluate(firewall.Flow{
+			Source: from, Destination: to, Protocol: firewall.TCP, DestinationPort: port, Crosses: []firewall.Crossing{at},
+		}); err != nil {
 			t.Fatal(err)
 		}
-		v, err := rules.Evaluate(firewall.Flow{
-			Source: from, Destination: to, Protocol: firewall.TCP, DestinationPort: port,
-			Crosses: []firewall.Crossing{{Interface: firewall.Interface{Within: []string{at}}, Direction: direction}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.Action
-	}
+		return ""
+	})
+	return v.Action
 }
 
 // out is the verdict on the way from the node.
 func (f fence) out(t *testing.T, to netip.Addr, port uint16) firewall.Action {
 	t.Helper()
-	return verdict(t, f.node, to, port, f.segment.String(), firewall.Out)
+	at := firewall.Crossing{Interface: firewall.Interface{Within: []string{f.segment.String()}}, Direction: firewall.Out}
+	return verdict(t, f.node, to, port, at, nil)
 }
 
 // in is the verdict on the way from an address to a pod. NCP makes groups of the
@@ -103,41 +105,14 @@ func (f fence) out(t *testing.T, to netip.Addr, port uint16) firewall.Action {
 func in(t *testing.T, from netip.Addr, pod *corev1.Pod, port uint16) firewall.Action {
 	t.Helper()
 	address := netip.MustParseAddr(pod.Status.PodIP)
-	var within []string
-	for _, path := range world.NSX.Paths("/infra/domains/default/groups/") {
-		var group nsx.Group
-		if err := world.NSX.Read(path, &group); err != nil {
-			continue
-		}
-		for _, e := range group.Expression {
-			for _, text := range e.IPAddresses {
-				if r, err := firewall.ParseRange(text); err == nil && r.Contains(address) {
-					within = append(within, path)
-				}
+	at := firewall.Crossing{Interface: firewall.Interface{ID: "the pod"}, Direction: firewall.In}
+	return verdict(t, from, address, port, at, func(s *firewall.Snapshot) {
+		for i, g := range s.Groups {
+			if slices.ContainsFunc(g.Addresses, func(r firewall.Range) bool { return r.Contains(address) }) {
+				s.Groups[i].Members = append(g.Members, "the pod")
 			}
 		}
-	}
-	snapshot, err := firewall.Load(testContext(t), nsxClient(t, nil).Raw())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, g := range snapshot.Groups {
-		if slices.Contains(within, g.Path) {
-			snapshot.Groups[i].Members = append(g.Members, "the pod")
-		}
-	}
-	rules, err := firewall.Compile(snapshot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := rules.Evaluate(firewall.Flow{
-		Source: from, Destination: address, Protocol: firewall.TCP, DestinationPort: port,
-		Crosses: []firewall.Crossing{{Interface: firewall.Interface{ID: "the pod"}, Direction: firewall.In}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v.Action
 }
 
 // pod returns the pod of a workload once it has an address.
@@ -217,7 +192,7 @@ func TestFirewall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	balancer := netip.MustParseAddr(service.Annotations["ncp/internal_ip_for_policy"])
+	lb := netip.MustParseAddr(service.Annotations["ncp/internal_ip_for_policy"])
 	eventually(t, func(context.Context) string {
 		return cmp.Diff(map[string]firewall.Action{
 			"node to VIP": firewall.Allow, "node to VIP, other port": firewall.Drop, "node to another VIP": firewall.Drop,
@@ -225,7 +200,7 @@ func TestFirewall(t *testing.T) {
 			"neighbour to pod": firewall.Allow, "neighbour to pod, other port": firewall.Allow,
 		}, map[string]firewall.Action{
 			"node to VIP": nodes.out(t, vip, 5432), "node to VIP, other port": nodes.out(t, vip, 5433), "node to another VIP": nodes.out(t, vip.Next(), 5432),
-			"balancer to pod": in(t, balancer, database, 5432), "balancer to pod, other port": in(t, balancer, database, 5433),
+			"balancer to pod": in(t, lb, database, 5432), "balancer to pod, other port": in(t, lb, database, 5433),
 			"stranger to pod":  in(t, netip.MustParseAddr("10.129.1.7"), database, 5432),
 			"neighbour to pod": in(t, neighbour, database, 5432), "neighbour to pod, other port": in(t, neighbour, database, 22),
 		})
@@ -262,7 +237,7 @@ func TestFirewall(t *testing.T) {
 	eventually(t, func(context.Context) string {
 		return cmp.Diff(before, [][]string{names(t, supervisor(t), ns), names(t, tkCluster(t), ns), policies(t, ns), inNSX(t, ns)}) +
 			cmp.Diff([]firewall.Action{firewall.Drop, firewall.Drop, firewall.Allow},
-				[]firewall.Action{nodes.out(t, vip, 5432), in(t, balancer, database, 5432), in(t, neighbour, database, 22)})
+				[]firewall.Action{nodes.out(t, vip, 5432), in(t, lb, database, 5432), in(t, neighbour, database, 22)})
 	})
 }
 
