@@ -24,8 +24,8 @@ import (
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
-// site is a cluster of the matrix, as an exporter and as an importer.
-type site struct {
+// corner is a cluster of the matrix, as an exporter and as an importer.
+type corner struct {
 	cluster   *bridge.Cluster
 	kube      kubernetes.Interface
 	namespace string
@@ -86,15 +86,15 @@ func directions() map[string]direction {
 // Supervisor, two TK clusters and one whose NCP writes the Manager API.
 func TestDirections(t *testing.T) {
 	t.Parallel()
-	sites := directionSites(t)
+	corners := directionCorners(t)
 	for name, d := range directions() {
 		t.Run(name, func(t *testing.T) {
-			from, into := sites[d.from], sites[d.into]
+			from, into := corners[d.from], corners[d.into]
 			service := "svc-" + strings.Map(label, name)
 			target := types.NamespacedName{Namespace: into.namespace, Name: service + "-i"}
-			exporters := []*site{from}
+			exporters := []*corner{from}
 			if d.also != "" {
-				exporters = append(exporters, sites[d.also])
+				exporters = append(exporters, corners[d.also])
 			}
 			var documents []*bridge.Exported
 			for _, exporter := range exporters {
@@ -108,14 +108,14 @@ func TestDirections(t *testing.T) {
 	}
 }
 
-// directionSites makes the clusters of the matrix.
-func directionSites(t *testing.T) map[string]*site {
+// directionCorners makes the clusters of the matrix.
+func directionCorners(t *testing.T) map[string]*corner {
 	t.Helper()
 	const ns, tkgiNS = "acme-directions", "acme-directions-tkgi"
 	namespace(t, ns)
 	namespace(t, tkgiNS)
 	ingress := netip.MustParsePrefix("192.168.30.64/27")
-	sites := map[string]*site{"supervisor": {
+	corners := map[string]*corner{"supervisor": {
 		cluster: exporter(t, nil), kube: supervisor(t), namespace: ns, ingress: ingress,
 		serve: func(t *testing.T, name types.NamespacedName, spec corev1.ServiceSpec) func() {
 			t.Helper()
@@ -135,7 +135,7 @@ func directionSites(t *testing.T) map[string]*site {
 			}
 			return ""
 		})
-		sites[guest] = &site{
+		corners[guest] = &corner{
 			cluster: guestEnd(t, guest, config, ns, guest), kube: kube, namespace: "default", ingress: ingress,
 			serve: func(t *testing.T, name types.NamespacedName, spec corev1.ServiceSpec) func() {
 				t.Helper()
@@ -144,18 +144,18 @@ func directionSites(t *testing.T) map[string]*site {
 			},
 		}
 	}
-	sites["tkgi"] = tkgiSite(t, tkgiNS)
-	return sites
+	corners["tkgi"] = tkgiCorner(t, tkgiNS)
+	return corners
 }
 
-// tkgiSite is the TK cluster of the lab with an NCP that the test plays.
-func tkgiSite(t *testing.T, ns string) *site {
+// tkgiCorner is the TK cluster of the lab with an NCP that the test plays.
+func tkgiCorner(t *testing.T, ns string) *corner {
 	t.Helper()
 	c, err := nsx.NewClient(world.NSX.URL(), nsx.SessionAuth(nsxsim.DefaultUser, nsxsim.DefaultPassword), nsx.WithHTTPClient(world.NSX.Client()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{
+	s := &corner{
 		cluster: end(t, "tkgi", world.TKCluster("acme-fitness").Config, nil, bridge.WithNSX(manager.NewFinder(c))),
 		kube:    tkCluster(t), namespace: ns, ingress: netip.MustParsePrefix("198.51.100.0/24"),
 	}
@@ -176,7 +176,7 @@ func tkgiSite(t *testing.T, ns string) *site {
 }
 
 // export makes a Service, exports it twice, and takes it back after the test.
-func (s *site) export(t *testing.T, name types.NamespacedName, d direction) *bridge.Exported {
+func (s *corner) export(t *testing.T, name types.NamespacedName, d direction) *bridge.Exported {
 	t.Helper()
 	ctx := testContext(t)
 	spec := corev1.ServiceSpec{Ports: d.ports, SessionAffinity: d.affinity}
@@ -224,7 +224,7 @@ func (s *site) export(t *testing.T, name types.NamespacedName, d direction) *bri
 
 // imports imports the documents twice, and looks at what stands behind the name
 // then.
-func (s *site) imports(t *testing.T, target types.NamespacedName, documents []*bridge.Exported) {
+func (s *corner) imports(t *testing.T, target types.NamespacedName, documents []*bridge.Exported) {
 	t.Helper()
 	ctx := testContext(t)
 	for round := range 2 {
@@ -264,7 +264,7 @@ func (s *site) imports(t *testing.T, target types.NamespacedName, documents []*b
 }
 
 // behind lists each address and port in the slices of a Service.
-func (s *site) behind(t *testing.T, target types.NamespacedName) []string {
+func (s *corner) behind(t *testing.T, target types.NamespacedName) []string {
 	t.Helper()
 	list, err := s.kube.DiscoveryV1().EndpointSlices(target.Namespace).List(testContext(t), metav1.ListOptions{
 		LabelSelector: discoveryv1.LabelServiceName + "=" + target.Name,
