@@ -47,6 +47,28 @@
 //
 // JUMP_TO_APPLICATION skips what is left of the category Environment.
 //
+// # What public sources leave open
+//
+// Where they are silent or disagree, this is what is done here. Rules that
+// depend on one of these are better written so that they don't.
+//
+//   - The rule of a policy's connectivity_preference (ALLOWLIST: drop, DENYLIST:
+//     allow) comes after the policy's own rules, before those of the next
+//     policy, and applies to what the policy's scope holds. When it is among the
+//     rules already, as default_rule_id says, its sequence number decides. A
+//     loaded snapshot in which it is not lists a gap. connectivity_strategy, the
+//     field's older name, counts where the newer one is missing.
+//   - A source or destination that is ANY or empty and negated matches nothing:
+//     nothing lies outside everything.
+//   - A scope of ANY, of the policy or the rule, is one that is empty: the
+//     policy's leaves the choice to the rule, and the rule's holds every
+//     interface. Beside others in a scope, ANY adds nothing; beside other sources,
+//     destinations or services it is an error.
+//   - ANY as the only service beside service entries means the entries.
+//   - Of policies, and of rules of one policy, with equal sequence numbers, the
+//     one with the smaller path comes first, byte by byte.
+//   - A group that a rule names and nobody knows is an error, and no empty group.
+//
 // # What it can't know
 //
 // Verdicts are about the first packet of a connection: a stateful rule lets the

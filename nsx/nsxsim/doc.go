@@ -114,5 +114,16 @@
 //
 // Unknown and guessed, so that nothing should depend on it: the texts of most messages, the code of
 // the 412 (604), of an object in use in the Manager API (226), of a query that can't be parsed (255)
-// and of what can only be read (500012), and the names of realized entities.
+// and of what can only be read (500012), and the names of realized entities. Public are, without
+// their place, the codes
+//
+//	5109, 5137  pool and block exhausted: as alarms of the Policy API's allocation and subnet, and
+//	            with status 409 where the Manager API is asked for an address or a subnet
+//	8212        address that is not to be had: as an alarm of the allocation
+//	500105      overlapping addresses, status 400: for ranges of one pool and of several, and for
+//	            subnets of segments at the same gateway; NSX may let some of these pass, or find them
+//	            at realization only
+//
+// and the default policy's connectivity_strategy, BLACKLIST here, which newer releases call
+// connectivity_preference, DENYLIST.
 package nsxsim
