@@ -196,9 +196,34 @@ func mergeable(target types.NamespacedName, e *Exported, o importObserved, opts 
 // planUnimport removes an import, or the part of it that came from one exporting
 // cluster. What is not an import is left alone; what was adopted is given back.
 func planUnimport(cluster string, target types.NamespacedName, o importObserved, opts *importOptions) (Plan, error) {
-	var p Plan
 	reason := "Service " + target.String() + " is no longer imported"
-	left := 0
+	p, left := o.planWithdrawal(cluster, target, reason, opts)
+	m, ours := mark{}, false
+	if o.service.live != nil {
+		m, ours = readMark(o.service.live, target)
+	}
+	gone := unimported{
+		reason: reason,
+		wholly: left == 0 && (opts.source == "" || len(p.Steps) > 0 || ours && m.source.Cluster == opts.source),
+		partly: len(p.Steps) > 0,
+	}
+	closing, r := o.planClosing(cluster, target, gone, opts)
+	if r != nil {
+		return Plan{}, r.of("unimport", cluster, target)
+	}
+	if ours && m.role == RoleImport && gone.wholly {
+		steps, err := giveUp(cluster, target, o.service, reason)
+		if err != nil {
+			return Plan{}, err
+		}
+		closing = append(closing, steps...)
+	}
+	p.Steps = append(p.Steps, closing...)
+	return p.sorted(), nil
+}
+
+// planWithdrawal removes the endpoints that are to go, and counts those that stay.
+func (o importObserved) planWithdrawal(cluster string, target types.NamespacedName, reason string, opts *importOptions) (p Plan, left int) {
 	for _, b := range o.backends {
 		m, ours := readMark(b.live, target)
 		switch {
@@ -209,26 +234,28 @@ func planUnimport(cluster string, target types.NamespacedName, o importObserved,
 			p.Steps = append(p.Steps, remove(cluster, b, reason)...)
 		}
 	}
-	m, ours := mark{}, false
-	if o.service.live != nil {
-		m, ours = readMark(o.service.live, target)
+	return p, left
+}
+
+// unimported is how much of an import goes, and why.
+type unimported struct {
+	wholly, partly bool
+	reason         string
+}
+
+// planClosing takes back what an import has in NSX, or of it what came from the
+// exporters that go.
+func (o importObserved) planClosing(cluster string, target types.NamespacedName, gone unimported, opts *importOptions) ([]Step, *refusal) {
+	switch {
+	case !gone.wholly && !gone.partly:
+		return nil, nil
+	case o.firewall.given:
+		return planFirewallRemoval(cluster, target, o.remaining(target, opts.source), gone.wholly, gone.reason), nil
+	case o.hasFirewall(target):
+		return nil, needsFirewall("the import has a security policy in NSX, " + o.service.Annotations[annotationFirewall])
+	default:
+		return nil, nil
 	}
-	wholly := left == 0 && (opts.source == "" || len(p.Steps) > 0 || ours && m.source.Cluster == opts.source)
-	if o.hasFirewall(target) && !o.firewall.given && (wholly || len(p.Steps) > 0) {
-		r := needsFirewall("the import has a security policy in NSX, " + o.service.Annotations[annotationFirewall])
-		return Plan{}, r.of("unimport", cluster, target)
-	}
-	if wholly || len(p.Steps) > 0 {
-		p.Steps = append(p.Steps, planFirewallRemoval(cluster, target, o.remaining(target, opts.source), wholly, reason)...)
-	}
-	if ours && m.role == RoleImport && wholly {
-		steps, err := giveUp(cluster, target, o.service, reason)
-		if err != nil {
-			return Plan{}, err
-		}
-		p.Steps = append(p.Steps, steps...)
-	}
-	return p.sorted(), nil
 }
 
 // remaining is what was observed without what came from one exporting cluster.

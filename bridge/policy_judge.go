@@ -140,7 +140,7 @@ func (s *firewallState) overruled(d firewall.Decision, flow string) *refusal {
 		return nil // what stops everything
 	case s.earlier(d.By):
 		return &refusal{viaduct.ErrInvalid, fmt.Sprintf("the distributed firewall would stop %s all the same, by %s, before any NetworkPolicy", flow, describe(d)), "change that rule, or what it applies to"}
-	case ok && (!isAny(rule.Sources) || rule.SourcesExcluded || !isAny(rule.Services) || len(rule.Entries) > 0):
+	case ok && (!isAny(rule.Sources) || !plain(rule)):
 		return &refusal{
 			viaduct.ErrUnsupported,
 			fmt.Sprintf("the distributed firewall stops %s by %s and lets others in, whom a NetworkPolicy would shut out", flow, describe(d)),
@@ -170,6 +170,11 @@ func (s *firewallState) rule(by firewall.Ref) (firewall.Rule, bool) {
 	return rules[i], true
 }
 
+// plain reports whether a rule is about all services, and excludes no sources.
+func plain(r firewall.Rule) bool {
+	return !r.SourcesExcluded && isAny(r.Services) && len(r.Entries) == 0
+}
+
 func isAny(list []string) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(e string) bool { return strings.EqualFold(e, firewall.Any) })
 }
@@ -186,7 +191,7 @@ func (s *firewallState) addAdmitted(a *admitted, ref firewall.Ref, pod netip.Add
 		fmt.Sprintf("no NetworkPolicy selects its pods, so that one of Viaduct's would shut out whom rule %s %s lets in", ref.Name, ref.Rule),
 		"make a NetworkPolicy that says who reaches the pods",
 	}
-	if !ok || isAny(rule.Sources) || rule.SourcesExcluded || !isAny(rule.Services) || len(rule.Entries) > 0 || len(rule.Conditions) > 0 {
+	if !ok || isAny(rule.Sources) || !plain(rule) || len(rule.Conditions) > 0 {
 		return untold
 	}
 	for _, source := range rule.Sources {

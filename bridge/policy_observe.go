@@ -165,7 +165,7 @@ func (c *Cluster) openPods(ctx context.Context, name types.NamespacedName, p exp
 // Who may not look at NetworkPolicies and does not ask for it has made none.
 func (c *Cluster) closePods(ctx context.Context, name types.NamespacedName, p Plan, o *exportOptions) (Plan, error) {
 	policies, err := c.listPolicies(ctx, name.Namespace, metav1.ListOptions{FieldSelector: "metadata.name=" + companionOf(name).Name})
-	if errors.Is(err, viaduct.ErrForbidden) && !o.networkPolicy {
+	if (errors.Is(err, viaduct.ErrForbidden) || errors.Is(err, viaduct.ErrNotFound)) && !o.networkPolicy {
 		return p, nil
 	}
 	for _, policy := range policies {
