@@ -4,16 +4,20 @@
 package dfw
 
 import (
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/firewall"
+	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -142,3 +146,34 @@ func TestAttachment(t *testing.T) {
 func at(address string) Interface {
 	return Interface{Addresses: []netip.Addr{netip.MustParseAddr(address)}}
 }
+
+// What an interface needs is checked when it is attached.
+func TestAttachChecks(t *testing.T) {
+	t.Parallel()
+	srv := nsxsim.NewServer()
+	t.Cleanup(srv.Close)
+	if _, err := New(Config{}); !errors.Is(err, viaduct.ErrInvalid) {
+		t.Errorf("New without NSX: %v", err)
+	}
+	f, err := New(Config{NSX: srv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := Interface{Name: "a", Host: nobody{}, Device: "eth0", Addresses: at("10.0.0.1").Addresses}
+	if err := f.Attach(good); err != nil {
+		t.Error(err)
+	}
+	for lacks, spoil := range map[string]func(*Interface){
+		"name": func(i *Interface) { i.Name = "" }, "host": func(i *Interface) { i.Host = nil },
+		"device": func(i *Interface) { i.Device = "" }, "address": func(i *Interface) { i.Addresses = nil },
+		"valid address": func(i *Interface) { i.Addresses = []netip.Addr{{}} },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := f.Attach(bad); !errors.Is(err, viaduct.ErrInvalid) || !strings.Contains(err.Error(), lacks) {
+			t.Errorf("without %s: %v, want an error that names it and matches ErrInvalid", lacks, err)
+		}
+	}
+}
+
+type nobody struct{ Host }

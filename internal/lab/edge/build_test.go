@@ -4,6 +4,7 @@
 package edge
 
 import (
+	"errors"
 	"flag"
 	"maps"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/viaduct-sdk/viaduct"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
@@ -340,3 +342,58 @@ func TestWatches(t *testing.T) {
 		})
 	}
 }
+
+func TestListeners(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		reason         string
+		ports, targets []string
+		want           []listener
+		fails          bool
+	}{
+		"as they come":   {reason: "nothing is translated", ports: []string{"80", "90-99"}, want: []listener{{ports: ports{80, 80}}, {ports: ports{90, 99}}}},
+		"one for all":    {reason: "one target for all", ports: []string{"80", "90-99"}, targets: []string{"8080"}, want: []listener{{ports{80, 80}, 8080}, {ports{90, 99}, 8080}}},
+		"one for each":   {reason: "by their places", ports: []string{"80", "443"}, targets: []string{"8080", "443"}, want: []listener{{ports{80, 80}, 8080}, {ports{443, 443}, 0}}},
+		"too few":        {reason: "no telling which belongs to which", ports: []string{"80", "81", "82"}, targets: []string{"8080", "8081"}, fails: true},
+		"range to range": {reason: "the kernel would choose any port of it", ports: []string{"80-89"}, targets: []string{"8080-8089"}, fails: true},
+		"nonsense":       {reason: "not a port", ports: []string{"http"}, fails: true},
+		"no target":      {reason: "not a port either", ports: []string{"80"}, targets: []string{"http"}, fails: true},
+	}
+	for name, test := range cases {
+		got, err := listeners(nsx.VirtualServer{Ports: test.ports, DefaultPoolMemberPorts: test.targets})
+		if (err != nil) != test.fails {
+			t.Errorf("%s: error %v: %s", name, err, test.reason)
+		}
+		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(listener{}, ports{})); err == nil && diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, test.reason, diff)
+		}
+	}
+}
+
+// Marks are the servers' own, whatever comes and goes beside them.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	alone, among := []server{{path: "/b"}}, []server{{path: "/a"}, {path: "/b"}, {path: "/c"}}
+	number(alone)
+	number(among)
+	if alone[0].mark != among[1].mark || among[0].mark == among[1].mark || alone[0].mark == 0 {
+		t.Errorf("marks %d alone, %d, %d, %d among others", alone[0].mark, among[0].mark, among[1].mark, among[2].mark)
+	}
+}
+
+// What an edge needs is checked before it does anything.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	srv := nsxsim.NewServer()
+	t.Cleanup(srv.Close)
+	internal := func(string, netip.Addr) netip.Addr { return netip.Addr{} }
+	for name, c := range map[string]Config{
+		"NSX": {Host: nobody{}, Internal: internal}, "Host": {NSX: srv, Internal: internal}, "Internal": {NSX: srv, Host: nobody{}},
+	} {
+		if _, err := New(c); !errors.Is(err, viaduct.ErrInvalid) || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v, want an error that names it and matches ErrInvalid", name, err)
+		}
+	}
+}
+
+type nobody struct{ Host }

@@ -77,7 +77,7 @@ func New(config Config) (*Edge, error) {
 	}
 	e.monitors = &monitors{
 		host: config.Host, nsx: config.NSX, kick: e.kick,
-		running: map[watch]context.CancelFunc{}, dead: map[watch]bool{},
+		running: map[watch]context.CancelFunc{}, found: map[watch]bool{},
 	}
 	return e, nil
 }

@@ -158,17 +158,14 @@ func TestWeights(t *testing.T) {
 }
 
 func watching(c *edge.Config) {
-	c.Monitor = edge.Monitor{Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Fall: 2, Rise: 2}
+	c.Monitor = edge.Monitor{Interval: 50 * time.Millisecond, Timeout: 2 * time.Second, Fall: 2, Rise: 2}
 }
 
 // TestMemberDies pulls a member's cable: open connections to it are refused, new
 // ones go to the other one, also when NSX Manager is gone, and it takes part
 // again when it is back.
 func TestMemberDies(t *testing.T) {
-	n := newNetwork(t, func(c *edge.Config) {
-		watching(c)
-		c.Monitor.Timeout = 2 * time.Second
-	})
+	n := newNetwork(t, watching)
 	members := map[string]*hosts.Host{
 		"m0": n.serve("m0", m0, "tcp/"+m0+":5432"), "m1": n.serve("m1", m1, "tcp/"+m1+":5432"),
 	}
@@ -391,4 +388,23 @@ func TestInternalAddressComes(t *testing.T) {
 		_, seen, err := n.ask("tcp", vip+":5432")
 		return err == nil && strings.HasPrefix(seen, internalIP+":")
 	})
+}
+
+// TestInheritsDeath has an edge find a member alive that an earlier edge left as
+// dead.
+func TestInheritsDeath(t *testing.T) {
+	n := newNetwork(t, watching)
+	there := n.serve("m0", m0, "tcp/"+m0+":5432")
+	n.nft(there, pulled)
+	n.pool(nil, member(m0, "5432"))
+	n.server("tcp", vip, "tcp", nil, "5432")
+	n.until("the member is down", func() bool { return n.status()[m0] == "DOWN" })
+	n.stop()
+	n.nft(there, "delete table inet cable")
+	n.start(n.config)
+	n.until("the member is up", func() bool { return n.status()[m0] == "UP" })
+	n.sync()
+	if got := n.answers("tcp", vip+":5432", 2); got["m0"] != 2 {
+		t.Errorf("answers %v", got)
+	}
 }

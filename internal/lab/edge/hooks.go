@@ -86,9 +86,10 @@ func (r renderer) input(s state) {
 	r.Chain("input", lines...)
 }
 
-// forward counts what passes through.
+// forward counts what passes through. What belongs to no connection would pass
+// without translation.
 func (r renderer) forward(s state) {
-	lines := []string{"type filter hook forward priority filter; policy accept;"}
+	lines := []string{"type filter hook forward priority filter; policy accept;", "ct state invalid drop"}
 	var counters []string
 	for _, server := range s.servers {
 		counters = append(counters, fmt.Sprintf("%#x : %q", server.mark, server.traffic()))

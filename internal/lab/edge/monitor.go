@@ -6,7 +6,6 @@ package edge
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -57,9 +56,9 @@ type monitors struct {
 	nsx  *nsxsim.Server
 	kick func() // called when a member died or came back
 
-	mu      sync.Mutex
+	mu      sync.Mutex // held while NSX is told, so that it hears things in order
 	running map[watch]context.CancelFunc
-	dead    map[watch]bool
+	found   map[watch]bool // those that were judged: dead or not
 	wait    sync.WaitGroup
 }
 
@@ -73,12 +72,13 @@ type watch struct {
 // as they were.
 func (m *monitors) set(ctx context.Context, wanted map[watched][]probe) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	before := m.down()
 	for w, cancel := range m.running {
 		if !slices.Contains(wanted[w.watched], w.probe) {
 			cancel()
 			delete(m.running, w)
-			delete(m.dead, w)
+			delete(m.found, w)
 		}
 	}
 	for member, probes := range wanted {
@@ -93,7 +93,6 @@ func (m *monitors) set(ctx context.Context, wanted map[watched][]probe) {
 		}
 	}
 	now := m.down()
-	m.mu.Unlock()
 	for member := range before {
 		if !now[member] {
 			m.nsx.SetMonitorStatus(member.pool.String(), member.member, "")
@@ -110,8 +109,10 @@ func (m *monitors) snapshot() map[watched]bool {
 
 func (m *monitors) down() map[watched]bool {
 	down := map[watched]bool{}
-	for w := range maps.Keys(m.dead) {
-		down[w.watched] = true
+	for w, dead := range m.found {
+		if dead {
+			down[w.watched] = true
+		}
 	}
 	return down
 }
@@ -146,25 +147,22 @@ func (m *monitors) run(ctx context.Context, w watch) {
 	}
 }
 
-// note remembers what a probe found, and tells NSX when that is news.
+// note remembers what a probe found, and tells NSX when that is news. The first
+// finding always is: NSX may have another one of an earlier edge.
 func (m *monitors) note(ctx context.Context, w watch, dead bool) {
 	m.mu.Lock()
-	if ctx.Err() != nil || m.dead[w] == dead {
-		m.mu.Unlock()
+	defer m.mu.Unlock()
+	before, judged := m.found[w]
+	if ctx.Err() != nil || judged && before == dead {
 		return
 	}
-	if dead {
-		m.dead[w] = true
-	} else {
-		delete(m.dead, w)
-	}
+	m.found[w] = dead
 	status := "UP"
 	if m.down()[w.watched] {
 		status = "DOWN"
 	}
-	m.mu.Unlock()
-	m.kick()
 	m.nsx.SetMonitorStatus(w.pool.String(), w.member, status)
+	m.kick()
 }
 
 // stop ends all probes and waits for them.
