@@ -37,6 +37,17 @@
 // them is never changed and never deleted; a name that is taken by such an
 // object is refused with [viaduct.ErrNotOwned].
 //
+// # Firewalls
+//
+// Where the distributed firewall isolates namespaces, the way is closed twice: at
+// the node that a connection leaves and at the pod where it arrives.
+// [WithNetworkPolicy] opens the exporting side by a NetworkPolicy for the exported
+// pods and ports, and closes nothing that was open. [WithFirewall] opens the
+// importing side by a security policy in NSX, from the segments of
+// [WithDistributedFirewall] to the virtual addresses; what the firewall does is
+// evaluated before anything is written, and stands in the result
+// ([Imported].Firewall). Both go with what they were made for.
+//
 // # Many, and later
 //
 // [Apply] carries out a [Spec] for many services and clusters at once, and
@@ -63,7 +74,9 @@
 // and lists, creates, patches and deletes EndpointSlices, or Endpoints where there
 // are no slices; listing Services saves ImportAll and Apply requests. [WithAdopt]
 // gets and deletes Endpoints, [WithCreateNamespace] gets, creates and patches
-// namespaces. The guard lists ServiceCIDRs, Nodes and Services of all namespaces;
+// namespaces. [WithNetworkPolicy] lists, creates, patches and deletes
+// NetworkPolicies, and lists pods; where it may, any Unexport looks for the
+// policy. The guard lists ServiceCIDRs, Nodes and Services of all namespaces;
 // without that, [Imported].Unguarded says what is not known. Getting namespaces is
 // used for clearer errors where it is allowed. A server without server-side apply
 // takes update in the place of patch.
@@ -72,7 +85,8 @@
 // in the exporting namespace; Audit lists Services, EndpointSlices and namespaces,
 // and its Apply deletes Services and EndpointSlices. Of NSX, [WithNSX], [Health]
 // and Trace read virtual servers, pools, their status, IP pools and gateways, and
-// Trace the firewall.
+// Trace and WithNetworkPolicy the firewall. [WithFirewall] reads it and writes
+// groups and security policies.
 //
 // # Versions
 //

@@ -36,6 +36,7 @@ func bridgeUses() []use {
 			cluster: world.Supervisor, files: []string{"bridge-exporter.yaml"}, setUp: unexported, run: export,
 			optional: map[string]string{"get namespaces": fewer["get namespaces"]},
 		},
+		{cluster: world.Supervisor, files: []string{"bridge-exporter.yaml", "bridge-network-policy.yaml"}, setUp: unexported, run: openPods},
 		{cluster: tk, files: []string{"bridge-importer.yaml"}, setUp: unimported, run: importInto, optional: fewer},
 		{cluster: tk, files: []string{"bridge-importer.yaml", "bridge-adopter.yaml"}, setUp: foreign, run: adopt},
 		{
@@ -127,6 +128,18 @@ func export(t *testing.T, account *rest.Config) error {
 		return fmt.Errorf("apply: got %d items, want one", len(report.Items))
 	}
 	return report.Err()
+}
+
+// openPods exports with a NetworkPolicy and takes both back.
+func openPods(t *testing.T, account *rest.Config) error {
+	t.Helper()
+	ctx := testContext(t)
+	c := supervisorEnd(t, account)
+	if _, err := bridge.Export(ctx, c, postgres, bridge.WithNetworkPolicy()); err != nil {
+		return err
+	}
+	_, err := bridge.Unexport(ctx, c, postgres, bridge.WithNetworkPolicy())
+	return err
 }
 
 // document returns the export of a Service.
