@@ -46,6 +46,9 @@ import (
 // first four cases nothing was written.
 func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts ...ExportOption) (*Exported, error) {
 	o := newExportOptions(opts)
+	if err := checkConsumers(o.consumers); err != nil {
+		return nil, c.wrap("export", service, err)
+	}
 	var p exportPlan
 	done, _, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
 		observed, err := c.observeExport(ctx, service)
@@ -73,6 +76,7 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 	}
 	exported := &Exported{Version: documentVersion, Source: p.source, Ports: p.ports, SessionAffinity: p.affinity, plan: done}
 	exported.VIPService.Name = p.vipService.Name
+	exported.Consumers = sortedConsumers(o.consumers)
 	if o.dryRun {
 		return exported, nil
 	}

@@ -44,6 +44,9 @@ type Exported struct {
 	Ports []Port `json:"ports"`
 	// SessionAffinity is ClientIP when each client stays with one pod.
 	SessionAffinity corev1.ServiceAffinity `json:"sessionAffinity,omitempty"`
+	// Consumers are the clusters that it may be imported into; any when it is
+	// empty. See [WithConsumers].
+	Consumers []string `json:"consumers,omitempty"`
 	// Proof says how it is known that the addresses answer.
 	Proof Proof `json:"proof"`
 
@@ -153,6 +156,9 @@ func (e *Exported) validate() error {
 		if err := checkVIP(address); err != nil {
 			return damaged(err.Error())
 		}
+	}
+	if err := checkConsumers(e.Consumers); err != nil {
+		return damaged(err.Error())
 	}
 	return e.validatePorts()
 }

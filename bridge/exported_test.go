@@ -75,6 +75,7 @@ func TestDamagedDocumentIsRefused(t *testing.T) {
 		"cluster":   {"the cluster's name becomes part of ours", func(d map[string]any) { source(d)["cluster"] = "a/b" }, viaduct.ErrInvalid, "source.cluster"},
 		"namespace": {"the name must be one that an API server takes", func(d map[string]any) { source(d)["namespace"] = "../kube-system" }, viaduct.ErrInvalid, "source.namespace"},
 		"name":      {"the name must be one that an API server takes", func(d map[string]any) { source(d)["name"] = "" }, viaduct.ErrInvalid, "source.name"},
+		"consumer":  {"a consumer is a cluster's name", func(d map[string]any) { d["consumers"] = []any{"acme-fitness", "A B"} }, viaduct.ErrInvalid, "consumer"},
 		"uid":       {"the UID tells the exporting cluster apart", func(d map[string]any) { source(d)["uid"] = "" }, viaduct.ErrInvalid, "uid is missing"},
 	}
 	for name, tc := range cases {

@@ -57,7 +57,7 @@ func (i *Imported) Plan() Plan { return i.plan }
 //
 // Errors match [viaduct.ErrInvalid] when the document is damaged, this is the
 // cluster that exported it, or the [Guard] refuses an address; [viaduct.ErrUnsupported] when the document is of a
-// newer version; [viaduct.ErrNotFound]
+// newer version; [viaduct.ErrForbidden] when it is for other clusters; [viaduct.ErrNotFound]
 // when the namespace does not exist; [viaduct.ErrNotOwned] when the name is
 // taken by a Service or slice that Viaduct did not make; [viaduct.ErrExists]
 // when it is the import of another service. In all these cases nothing was
@@ -74,6 +74,9 @@ func (c *Cluster) importFrom(ctx context.Context, from reader, e *Exported, o *i
 	}
 	target := o.targetOf(e)
 	if err := e.validate(); err != nil {
+		return nil, c.wrap("import", target, err)
+	}
+	if err := e.isFor(c.name); err != nil {
 		return nil, c.wrap("import", target, err)
 	}
 	if msgs := validation.IsDNS1035Label(target.Name); len(msgs) > 0 {

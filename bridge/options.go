@@ -42,6 +42,7 @@ type exportOptions struct {
 	commonOptions
 	convert        bool
 	loadBalancerIP netip.Addr
+	consumers      []string
 	guard          Guard
 	networkPolicy  bool
 	sources        []netip.Prefix // beside the load balancer
