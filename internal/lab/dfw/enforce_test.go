@@ -238,3 +238,25 @@ func TestKernelTakesAll(t *testing.T) {
 		}
 	}
 }
+
+// TestIPv6 has rules hold for the family that they are for, and neighbours find
+// each other.
+func TestIPv6(t *testing.T) {
+	n := newNetwork(t)
+	n.sixth(n.web, webIP, "fd00:1::2")
+	n.sixth(n.db, dbIP, "fd00:2::2")
+	n.serve("six", n.db, "tcp/[fd00:2::2]:5432")
+	for name, h := range map[string]*hosts.Host{"web": n.web, "db": n.db} {
+		n.must(n.firewall.Attach(dfw.Interface{Name: name, Host: h, Device: "eth0", Addresses: map[string][]netip.Addr{
+			"web": {netip.MustParseAddr(webIP), netip.MustParseAddr("fd00:1::2")},
+			"db":  {netip.MustParseAddr(dbIP), netip.MustParseAddr("fd00:2::2")},
+		}[name]}))
+	}
+	n.sync()
+	n.passes(n.web, "tcp", "[fd00:2::2]:5432")
+	n.rule("four", 10, "ANY", object{"action": "DROP", "ip_protocol": "IPV4"})
+	n.passes(n.web, "tcp", "[fd00:2::2]:5432")
+	n.dropped(n.web, dbIP+":5432", "web")
+	n.rule("six", 5, "ANY", object{"action": "REJECT", "direction": "OUT", "destination_groups": []string{"fd00:2::/64"}, "service_entries": ports("TCP", "5432")})
+	n.refused(n.web, "[fd00:2::2]:5432", syscall.ECONNREFUSED)
+}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/internal/lab/dfw"
 	"github.com/viaduct-sdk/viaduct/internal/lab/edge/echo"
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/netfilter"
 	"github.com/viaduct-sdk/viaduct/internal/lab/hosts"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
 )
@@ -113,7 +114,24 @@ func (n *network) newHost(name string) *hosts.Host {
 func (n *network) link(h *hosts.Host, address string) {
 	n.t.Helper()
 	a := netip.MustParseAddr(address)
-	n.must(world.Link(n.ctx, hosts.Link{Host: h, Address: a, Router: n.router, Gateway: netip.MustParseAddr("169.254.1.1")}))
+	n.must(world.Link(n.ctx, hosts.Link{
+		Host: h, Address: a, Router: n.router, RouterInterface: wire(a), Gateway: netip.MustParseAddr("169.254.1.1"),
+	}))
+}
+
+// wire is the router's interface to the host with the address.
+func wire(a netip.Addr) string { return "to" + strings.ReplaceAll(a.String(), ".", "_") }
+
+// sixth gives a host that is linked an IPv6 address too.
+func (n *network) sixth(h *hosts.Host, four, six string) {
+	n.t.Helper()
+	to := wire(netip.MustParseAddr(four))
+	n.must(n.router.IP(n.ctx, "address add fe80::1/64 dev "+to+" nodad", "route add "+six+"/128 dev "+to))
+	n.must(h.IP(n.ctx, "address add "+six+"/128 dev eth0 nodad", "route add default via fe80::1 dev eth0 onlink"))
+	for _, host := range []*hosts.Host{n.router, h} {
+		_, err := netfilter.Run(n.ctx, host, "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding", "/bin/sh", "-e")
+		n.must(err)
+	}
 }
 
 func (n *network) attach(name string, h *hosts.Host, address string) {

@@ -87,9 +87,10 @@ func listed(pool nsx.Pool, status nsx.MemberStatus) nsx.PoolMember {
 	return pool.Members[i]
 }
 
-// watch has the member watched, and reports whether it was found dead.
+// watch has the member watched, and reports whether it was found dead, also by
+// what watches it for another server.
 func (b *builder) watch(s *server, key watched, status nsx.LBStatus, m member, probes []probe) bool {
-	if status == nsx.LBDisabled || len(probes) == 0 {
+	if status == nsx.LBDisabled {
 		return false
 	}
 	for _, p := range probes {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/internal/lab/edge"
 	"github.com/viaduct-sdk/viaduct/internal/lab/edge/echo"
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge/netfilter"
 	"github.com/viaduct-sdk/viaduct/internal/lab/hosts"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/nsxsim"
@@ -31,6 +32,7 @@ import (
 const (
 	clientIP   = "10.1.0.2"
 	internalIP = "100.64.0.1"
+	internal6  = "fd00:64::1"
 	vip        = "192.168.30.66"
 	otherVIP   = "192.168.30.67"
 )
@@ -126,7 +128,24 @@ func (n *network) newHost(name string) *hosts.Host {
 func (n *network) link(h *hosts.Host, address string) {
 	n.t.Helper()
 	a := netip.MustParseAddr(address)
-	n.must(world.Link(n.ctx, hosts.Link{Host: h, Address: a, Router: n.router, Gateway: netip.MustParseAddr("169.254.1.1")}))
+	n.must(world.Link(n.ctx, hosts.Link{
+		Host: h, Address: a, Router: n.router, RouterInterface: wire(a), Gateway: netip.MustParseAddr("169.254.1.1"),
+	}))
+}
+
+// wire is the router's interface to the host with the address.
+func wire(a netip.Addr) string { return "to" + strings.ReplaceAll(a.String(), ".", "_") }
+
+// sixth gives a host that is linked an IPv6 address too.
+func (n *network) sixth(h *hosts.Host, four, six string) {
+	n.t.Helper()
+	to := wire(netip.MustParseAddr(four))
+	n.must(n.router.IP(n.ctx, "address add fe80::1/64 dev "+to+" nodad", "route add "+six+"/128 dev "+to))
+	n.must(h.IP(n.ctx, "address add "+six+"/128 dev eth0 nodad", "route add default via fe80::1 dev eth0 onlink"))
+	for _, host := range []*hosts.Host{n.router, h} {
+		_, err := netfilter.Run(n.ctx, host, "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding", "/bin/sh", "-e")
+		n.must(err)
+	}
 }
 
 // serve starts a server on a host of its own and returns the host.
@@ -134,6 +153,13 @@ func (n *network) serve(name, address string, places ...string) *hosts.Host {
 	n.t.Helper()
 	h := n.newHost(name)
 	n.link(h, address)
+	n.run(h, name, places...)
+	return h
+}
+
+// run starts a server on a host.
+func (n *network) run(h *hosts.Host, name string, places ...string) {
+	n.t.Helper()
 	self, err := os.Executable()
 	n.must(err)
 	cmd := h.Command(n.ctx, self)
@@ -149,7 +175,6 @@ func (n *network) serve(name, address string, places ...string) *hosts.Host {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
 		n.t.Fatalf("%s: %q, %v", name, line, err)
 	}
-	return h
 }
 
 func (n *network) put(path string, o object) {
@@ -216,8 +241,8 @@ func (n *network) answers(network, address string, count int) map[string]int {
 		if err != nil {
 			n.t.Fatalf("ask %s: %v", address, err)
 		}
-		if !strings.HasPrefix(seen, internalIP+":") {
-			n.t.Errorf("%s saw %s, want %s", name, seen, internalIP)
+		if from, _, _ := net.SplitHostPort(seen); from != internalIP && from != internal6 {
+			n.t.Errorf("%s saw %s, want the load balancer", name, seen)
 		}
 		who[name]++
 	}
@@ -253,5 +278,36 @@ func TestRoundRobin(t *testing.T) {
 	}
 	if c := got["/infra/lb-virtual-servers/udp"]; c.Connections != 10 || c.Packets != 20 {
 		t.Errorf("counted %+v, want 10 connections and 20 packets", c)
+	}
+}
+
+// TestIPv6 forwards by TCP and UDP, with the load balancer's address.
+func TestIPv6(t *testing.T) {
+	n := newNetwork(t, func(c *edge.Config) {
+		watching(c)
+		c.Internal = func(string, netip.Addr) netip.Addr { return netip.MustParseAddr(internal6) }
+	})
+	n.sixth(n.client, clientIP, "fd00:1::2")
+	n.sixth(n.host, "10.2.0.2", "fd00:2::2")
+	n.must(n.router.IP(n.ctx, "route add fd00:66::/64 via fd00:2::2", "route add fd00:64::/64 via fd00:2::2"))
+	for i := range 2 {
+		four, six := fmt.Sprintf("10.3.0.%d", i+2), fmt.Sprintf("fd00:3::%d", i+2)
+		h := n.newHost(fmt.Sprintf("m%d", i))
+		n.link(h, four)
+		n.sixth(h, four, six)
+		n.run(h, fmt.Sprintf("m%d", i), "tcp/["+six+"]:5432", "udp/["+six+"]:5432")
+	}
+	n.pool(object{"min_active_members": 1}, member("fd00:3::2", "5432"), member("fd00:3::3", "5432"), member("fd00:3::9", "5432"))
+	n.server("tcp", "fd00:66::1", "tcp", nil, "5432")
+	n.server("udp", "fd00:66::1", "udp", nil, "53")
+	n.until("the member that is not there is down", func() bool { return n.status()["fd00:3::9"] == "DOWN" })
+	n.sync()
+	for network, port := range map[string]string{"tcp": "5432", "udp": "53"} {
+		if got := n.answers(network, "[fd00:66::1]:"+port, 4); got["m0"] != 2 || got["m1"] != 2 {
+			t.Errorf("%s: answers %v, want two of each", network, got)
+		}
+	}
+	if _, _, err := n.ask("tcp", "[fd00:66::1]:9"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("at a port without virtual server: %v, want refused", err)
 	}
 }
