@@ -54,4 +54,7 @@
 //     a client that only listens is not told: [Switches].KeepConnections
 //   - how a connection ends for which there is no member: here it is refused:
 //     [Switches].Silent
+//
+// Nor is it known whether NCP gives its pools a monitor. Here it gives none, and
+// [Config].Monitor watches such pools, or nobody does.
 package edge
