@@ -49,16 +49,12 @@ func (j *joiner) joinTKClusters() {
 // addTKCluster adds the object of a TK cluster, and returns the name of the
 // cluster that it became, if that was asked.
 func (j *joiner) addTKCluster(c *clusterSeen, tk tkc.Cluster, parent string) string {
-	address := ""
-	if tk.Endpoint != (tkc.Endpoint{}) {
-		address = endpoint(tk.Endpoint.String())
-	}
 	n := j.add(Node{
 		ID: kubeID(c.name, tk.UID), Kind: KindTKCluster, System: SystemSupervisor, Cluster: c.name,
 		Label: tk.Name, Detail: string(tk.Phase), Parent: parent,
 		Attributes: map[string]string{
 			attrName: tk.Name, attrNamespace: tk.Namespace, "phase": string(tk.Phase),
-			"version": tk.Version, "endpoint": address,
+			"version": tk.Version, "endpoint": addressOf(tk),
 		},
 	})
 	phase := "its phase is " + cmp.Or(string(tk.Phase), "not known")
@@ -76,12 +72,38 @@ func (j *joiner) addTKCluster(c *clusterSeen, tk tkc.Cluster, parent string) str
 	default:
 		worsen(n, StateDegraded, phase)
 	}
+	name := j.clusterOf(tk)
+	if name != "" {
+		j.connect(EdgeRealizes, n.ID, clusterID(name))
+	}
+	return name
+}
+
+// clusterOf returns the name of the cluster that an object asks for, if that
+// was asked: the one with the address of its API server.
+func (j *joiner) clusterOf(tk tkc.Cluster) string {
+	address := addressOf(tk)
 	for i := range j.o.clusters {
-		one := &j.o.clusters[i]
-		if one != c && one.endpoint != "" && one.endpoint == address {
-			j.connect(EdgeRealizes, n.ID, clusterID(one.name))
-			return one.name
+		if c := &j.o.clusters[i]; c.system != SystemSupervisor && address != "" && c.endpoint == address {
+			return c.name
 		}
 	}
 	return ""
+}
+
+// addressOf returns host and port of a TK cluster's API server; empty when it is
+// not known.
+func addressOf(tk tkc.Cluster) string {
+	if tk.Endpoint == (tkc.Endpoint{}) {
+		return ""
+	}
+	return endpoint(tk.Endpoint.String())
+}
+
+// ofSupervisor reports whether a cluster is the Supervisor or one of its TK
+// clusters, of which NCP makes all virtual servers with the Policy API.
+func (j *joiner) ofSupervisor(cluster string) bool {
+	c := j.o.supervisor()
+	return c != nil && (c.name == cluster || cluster != "" &&
+		slices.ContainsFunc(j.o.tkClusters, func(tk tkc.Cluster) bool { return j.clusterOf(tk) == cluster }))
 }

@@ -177,8 +177,14 @@ func (j *joiner) judge(s *serviceNode, selected []podNode, servers []*virtualSer
 	}
 }
 
-// judgeBalanced says how a load balancer is doing.
+// judgeBalanced says how a load balancer is doing. Virtual servers for a TK
+// cluster are another Service's, on the Supervisor, and have its address.
 func (j *joiner) judgeBalanced(s *serviceNode, servers []*virtualServer) {
+	if len(servers) == 0 && s.seen.system != SystemSupervisor {
+		for _, vip := range s.view.VIPs {
+			servers = append(servers, j.nsx.byAddress[vip.String()]...)
+		}
+	}
 	for _, e := range s.view.Errors {
 		worsen(s.node, StateDown, "NCP: "+e.Code)
 	}
@@ -187,10 +193,12 @@ func (j *joiner) judgeBalanced(s *serviceNode, servers []*virtualServer) {
 	}
 	switch {
 	case len(servers) > 0:
-	case j.o.readNSX(objectVirtualServers):
-		worsen(s.node, StateDegraded, "NSX has no virtual server for it")
-	default:
+	case !j.o.readNSX(objectVirtualServers):
 		worsen(s.node, StateUnknown, "NSX was not to be asked")
+	case j.ofSupervisor(s.seen.name):
+		worsen(s.node, StateDegraded, "NSX has no virtual server for it")
+	default: // TKGI's NCP may have made it with the Manager API
+		worsen(s.node, StateUnknown, "the Policy API has no virtual server for it")
 	}
 	for _, v := range servers {
 		worsen(s.node, j.nodes[v.id].State, "its virtual server: "+j.nodes[v.id].Reason)
@@ -265,8 +273,10 @@ func (j *joiner) joinImport(s *serviceNode) {
 		worsen(s.node, StateDown, "it has no endpoints")
 	case !j.o.readNSX(objectVirtualServers):
 		worsen(s.node, StateUnknown, "NSX was not to be asked")
-	case found == 0:
+	case found == 0 && j.ofSupervisor(s.mark.Source.Cluster):
 		worsen(s.node, StateDown, "no virtual server has its address")
+	case found == 0: // as in judgeBalanced
+		worsen(s.node, StateUnknown, "the Policy API has no virtual server with its address")
 	case missing > 0:
 		worsen(s.node, StateDegraded, "some of its addresses have no virtual server")
 	}

@@ -21,7 +21,6 @@ import (
 
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/supervisor"
-	"github.com/viaduct-sdk/viaduct/tkc"
 	"github.com/viaduct-sdk/viaduct/vcenter"
 )
 
@@ -325,16 +324,14 @@ func TestJoinRelations(t *testing.T) {
 	}
 }
 
-// TestJoinGuestService follows a LoadBalancer Service of a TK cluster to the
-// Supervisor and to NSX.
-func TestJoinGuestService(t *testing.T) {
-	t.Parallel()
-	w := shop()
+// guestService makes a LoadBalancer Service in the TK cluster, with what stands
+// for it on the Supervisor and in NSX.
+func (w *world) guestService() {
 	c := &w.clusters[1]
-	c.services = append(c.services, corev1.Service{
+	guest := corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: testNS, Name: "frontend", UID: "guest"},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
-	})
+	}
 	w.clusters[0].vmServices = []supervisor.VirtualMachineService{{
 		Namespace: "acme-app", Name: "acme-fitness-d41d8", UID: "vm", GuestCluster: "acme-fitness",
 		GuestService: types.NamespacedName{Namespace: testNS, Name: "frontend"},
@@ -347,8 +344,18 @@ func TestJoinGuestService(t *testing.T) {
 		},
 		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
 	}
-	w.clusters[0].services = append(w.clusters[0].services, s)
-	w.publish("acme-app", &s, 80, []nsx.PoolMember{{IPAddress: "10.244.1.9", Port: "30080"}})
+	vip := w.publish("acme-app", &s, 80, []nsx.PoolMember{{IPAddress: "10.244.1.9", Port: "30080"}})
+	s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: vip}}
+	guest.Status = s.Status
+	c.services, w.clusters[0].services = append(c.services, guest), append(w.clusters[0].services, s)
+}
+
+// TestJoinGuestService follows a LoadBalancer Service of a TK cluster to the
+// Supervisor and to NSX.
+func TestJoinGuestService(t *testing.T) {
+	t.Parallel()
+	w := shop()
+	w.guestService()
 	got := relationsByName(Focus(join(w.observed), "supervisor:vm"), EdgeRealizes, EdgePublishes, EdgeForwards)
 	want := []string{
 		"acme-fitness/service/frontend realizes supervisor/vm-service/frontend",
@@ -361,125 +368,6 @@ func TestJoinGuestService(t *testing.T) {
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, one) }) {
 			t.Errorf("no %q in\n%s", one, strings.Join(got, "\n"))
 		}
-	}
-}
-
-func TestJoinStates(t *testing.T) {
-	t.Parallel()
-	type want struct {
-		kind          Kind
-		label         string
-		state         State
-		reasonIncudes string
-	}
-	cases := map[string]struct {
-		change func(*world)
-		want   []want
-	}{
-		"a member is down": {
-			func(w *world) { w.setMember("cart-redis-0", nsx.LBDown) },
-			[]want{
-				{KindVirtualServer, "192.168.0.4:6379", StateDown, "down"},
-				{KindExport, "cart-redis-viaduct", StateDown, "its virtual server"},
-				{KindImport, "cart-redis", StateDown, "its virtual server"},
-				{KindService, "cart-redis", StateUp, ""},
-			},
-		},
-		"a pod is not ready": {
-			func(w *world) { w.clusters[0].pods[0].Status.Conditions = nil },
-			[]want{
-				{KindPod, "cart-redis-0", StateDown, "not ready"},
-				{KindService, "cart-redis", StateDown, "none of its pods"},
-			},
-		},
-		"no virtual server": {
-			func(w *world) { w.nsx.virtualServers = nil },
-			[]want{
-				{KindExport, "cart-redis-viaduct", StateDegraded, "NSX has no virtual server"},
-				{KindImport, "cart-redis", StateDown, "no virtual server has its address"},
-			},
-		},
-		"NSX not asked": {
-			func(w *world) { w.nsx = nil },
-			[]want{
-				{KindExport, "cart-redis-viaduct", StateUnknown, "NSX was not to be asked"},
-				{KindImport, "cart-redis", StateUnknown, "NSX was not to be asked"},
-			},
-		},
-		"NSX dead": {
-			func(w *world) {
-				*w.nsx = nsxSeen{owner: w.nsx.owner}
-				for _, object := range []string{objectVirtualServers, objectSegments} {
-					w.nsx.found = append(w.nsx.found, Hole{System: SystemNSX, Object: object, Reason: "not reachable"})
-				}
-			},
-			[]want{
-				{KindImport, "cart-redis", StateUnknown, "NSX was not to be asked"},
-				{KindNamespace, "acme-data", "", ""},
-				{KindPortGroup, "vnet-acme-data-0", "", ""},
-			},
-		},
-		"pods may not be read": {
-			func(w *world) {
-				w.clusters[0].pods = nil
-				w.clusters[0].found = []Hole{{System: SystemSupervisor, Object: objectPods + " of namespace acme-data"}}
-			},
-			[]want{{KindService, "cart-redis", StateUnknown, "may not be read"}},
-		},
-		"the source is gone": {
-			func(w *world) {
-				w.clusters[0].services = slices.DeleteFunc(w.clusters[0].services, func(s corev1.Service) bool { return s.Name == "cart-redis" })
-			},
-			[]want{
-				{KindExport, "cart-redis-viaduct", StateDegraded, "is gone"},
-				{KindImport, "cart-redis", StateDegraded, "is gone"},
-			},
-		},
-		"an import without endpoints": {
-			func(w *world) { w.clusters[1].backends = w.clusters[1].backends[1:] },
-			[]want{{KindImport, "cart-redis", StateDown, "no endpoints"}},
-		},
-		"an import that leads to two, one of them gone": {
-			func(w *world) {
-				w.clusters[1].backends[0].addresses = append(w.clusters[1].backends[0].addresses, "192.168.99.99")
-			},
-			[]want{{KindImport, "cart-redis", StateDegraded, "some of its addresses"}},
-		},
-		"no segment": {
-			func(w *world) { w.nsx.segments = nil },
-			[]want{{KindNamespace, "acme-data", StateDegraded, "no segment"}},
-		},
-		"vCenter says ERROR": {
-			func(w *world) { w.vcenter.namespaces[0].Status = vcenter.ConfigStatusError },
-			[]want{{KindVSphereNamespace, "acme-data", StateDown, "ERROR"}},
-		},
-		"a TK cluster that is being made": {
-			func(w *world) { w.tkClusters[0].Phase = tkc.PhaseCreating },
-			[]want{{KindTKCluster, "acme-fitness", StateDegraded, "creating"}},
-		},
-		"a pool without members": {
-			func(w *world) { w.nsx.pools[0].Members = nil },
-			[]want{{KindPool, "no members", StateDown, "no members"}},
-		},
-		"an unknown status": {
-			func(w *world) { w.nsx.status = map[nsx.Path]nsx.LBServiceStatus{} },
-			[]want{{KindVirtualServer, "192.168.0.4:6379", StateUnknown, "not known"}},
-		},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := shop()
-			tc.change(w)
-			g := join(w.observed)
-			for _, want := range tc.want {
-				n := find(t, g, want.kind, want.label)
-				if n.State != want.state || !strings.Contains(n.Reason, want.reasonIncudes) {
-					t.Errorf("%s %s is %q because %q, want %q because %q",
-						n.Kind, n.Label, n.State, n.Reason, want.state, want.reasonIncudes)
-				}
-			}
-		})
 	}
 }
 

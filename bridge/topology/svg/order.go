@@ -81,14 +81,16 @@ func (s *scene) straighten() {
 		for _, anchor := range []end{l.upper, l.lower} {
 			moved := l.movable(anchor)
 			for _, aside := range []float64{0, -1, 1} {
-				before := s.snapshot()
-				s.gather(moved, anchor.middle(l.passages[0].x)+aside*narrowest/2)
+				before, places := s.snapshot(), s.places()
+				if !s.gather(moved, anchor.middle(l.passages[0].x)+aside*narrowest/2) {
+					continue
+				}
 				if cost := s.measure(); cost < lowest-0.01 {
 					lowest = cost
 					continue
 				}
 				restore(before)
-				s.measure()
+				places()
 			}
 		}
 	}
@@ -122,10 +124,31 @@ func (s *scene) measure() float64 {
 	return v.exact() + crossingCost*float64(s.tangle())
 }
 
-// gather sorts some items to x, and leaves all else in its order.
-func (s *scene) gather(moved map[*item]bool, x float64) {
+// places returns a function that puts everything back to where it is now.
+func (s *scene) places() func() {
+	items, blocks := make([]float64, len(s.items)), make([]gap, len(s.blocks))
+	for i, it := range s.items {
+		items[i] = it.x
+	}
+	for i, b := range s.blocks {
+		blocks[i] = gap{b.left, b.right}
+	}
+	return func() {
+		for i, it := range s.items {
+			it.x = items[i]
+		}
+		for i, b := range s.blocks {
+			b.left, b.right = blocks[i].left, blocks[i].right
+		}
+	}
+}
+
+// gather sorts some items to x, and leaves all else in its order. It reports
+// whether that changed the order.
+func (s *scene) gather(moved map[*item]bool, x float64) (changed bool) {
 	for it := range moved {
 		cells := it.parent.cells
+		before := slices.Clone(cells)
 		for i, c := range cells {
 			switch {
 			case c.block != nil:
@@ -137,7 +160,9 @@ func (s *scene) gather(moved map[*item]bool, x float64) {
 			}
 		}
 		slices.SortStableFunc(cells, func(one, other cell) int { return cmp.Compare(one.key, other.key) })
+		changed = changed || !slices.EqualFunc(before, cells, func(a, b cell) bool { return a.item == b.item && a.block == b.block })
 	}
+	return changed
 }
 
 func restore(order map[*block][]cell) {

@@ -75,7 +75,7 @@ func TestDeterministic(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"shop", "broken"} {
 		want := render(t, load(t, name), svg.Options{})
-		for seed := range uint64(10) {
+		for seed := range uint64(4) {
 			g := load(t, name)
 			r := rand.New(rand.NewPCG(seed, 1))
 			r.Shuffle(len(g.Nodes), func(i, k int) { g.Nodes[i], g.Nodes[k] = g.Nodes[k], g.Nodes[i] })
