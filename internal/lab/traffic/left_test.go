@@ -39,6 +39,7 @@ func supervise(ctx context.Context) (int, error) {
 	defer func() { result.print(os.Stdout) }()
 	code := 0
 	for _, kill := range []bool{true, false} {
+		fmt.Fprintln(os.Stderr, map[bool]string{true: "A run that is killed half-way:", false: "The run:"}[kill])
 		r, err := oneRun(ctx, kill)
 		if err != nil {
 			return 0, err

@@ -95,11 +95,21 @@ func (w *world) makeCluster() netip.Addr {
 		_, err := objects.Resource(resource).Namespace(appNamespace).Create(w.ctx, object, metav1.CreateOptions{})
 		w.must(err)
 	}
-	create(schema.GroupVersionResource{Group: "run.tanzu.vmware.com", Version: "v1alpha3", Resource: "tanzukubernetesclusters"},
-		"TanzuKubernetesCluster", clusterName, map[string]any{"topology": map[string]any{
-			"controlPlane": map[string]any{"replicas": int64(1)},
-			"nodePools":    []any{map[string]any{"name": "a", "replicas": int64(1)}},
-		}})
+	clusters := schema.GroupVersionResource{Group: "run.tanzu.vmware.com", Version: "v1alpha3", Resource: "tanzukubernetesclusters"}
+	create(clusters, "TanzuKubernetesCluster", clusterName, map[string]any{"topology": map[string]any{
+		"controlPlane": map[string]any{"replicas": int64(1)},
+		"nodePools":    []any{map[string]any{"name": "a", "replicas": int64(1)}},
+	}})
+	w.eventually("the TK cluster "+clusterName, func(ctx context.Context) string {
+		found, err := objects.Resource(clusters).Namespace(appNamespace).Get(ctx, clusterName, metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		if phase, _, _ := unstructured.NestedString(found.Object, "status", "phase"); phase != "running" {
+			return "in phase " + phase
+		}
+		return ""
+	})
 	create(schema.GroupVersionResource{Group: "vmoperator.vmware.com", Version: "v1alpha1", Resource: "virtualmachineservices"},
 		"VirtualMachineService", "workers", map[string]any{
 			"type":     "ClusterIP",
@@ -107,10 +117,7 @@ func (w *world) makeCluster() netip.Addr {
 			"selector": map[string]any{"capv.vmware.com/cluster.name": clusterName, "capw.vmware.com/cluster.role": "node"},
 		})
 	var address netip.Addr
-	w.eventually("the TK cluster "+clusterName, func(ctx context.Context) string {
-		if w.lab.TKCluster(appNamespace+"."+clusterName) == nil {
-			return "without API server"
-		}
+	w.eventually("the worker of the TK cluster "+clusterName, func(ctx context.Context) string {
 		endpoints, err := w.supervisor.CoreV1().Endpoints(appNamespace).Get(ctx, "workers", metav1.GetOptions{})
 		if err != nil {
 			return err.Error()

@@ -40,9 +40,11 @@ type service struct {
 // services are all of them.
 func services() []service {
 	return []service{
-		{"cart-redis", 6379}, {"catalog-mongo", 27017}, {orders, 5432}, {"users-mongo", 27017}, {"users-redis", 6379},
+		{"cart-redis", 6379}, {"catalog-mongo", 27017}, postgres(), {"users-mongo", 27017}, {"users-redis", 6379},
 	}
 }
+
+func postgres() service { return service{orders, 5432} }
 
 const orders = "order-postgres"
 

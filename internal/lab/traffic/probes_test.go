@@ -19,9 +19,12 @@ import (
 	"github.com/viaduct-sdk/viaduct/bridge"
 )
 
-// dropped is what a connection is that nobody answers, by our own reckoning: no
+// dropped is what is seen of a connection that the firewall stops.
+const dropped = silence + ", dropped at the node: true"
+
+// silence is what a connection is that nobody answers, by our own reckoning: no
 // program calls it by one name.
-const dropped = "no answer"
+const silence = "no answer"
 
 // output runs a command and returns what it says, in a line.
 func output(cmd *exec.Cmd, within time.Duration) string {
@@ -39,9 +42,11 @@ func output(cmd *exec.Cmd, within time.Duration) string {
 }
 
 // lookUp asks for a service's name as a program of web-app does.
-func (w *world) lookUp(s service) func(context.Context) string {
+func (w *world) lookUp(s service) func(context.Context) string { return w.lookUpName(s.host()) }
+
+func (w *world) lookUpName(name string) func(context.Context) string {
 	return func(ctx context.Context) string {
-		cmd := w.node.webApp.Command(ctx, "getent", "ahostsv4", s.host())
+		cmd := w.node.webApp.Command(ctx, "getent", "ahostsv4", name)
 		out, err := cmd.Output()
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 2 {
 			return "no such name"
@@ -51,6 +56,23 @@ func (w *world) lookUp(s service) func(context.Context) string {
 		}
 		address, _, _ := strings.Cut(string(out), " ")
 		return address
+	}
+}
+
+// stopped is a try that the firewall at the node has to stop: silence alone could
+// be anything.
+func (w *world) stopped(try func(context.Context) string) func(context.Context) string {
+	return func(ctx context.Context) string {
+		before, err := w.firewall.Counters(ctx, w.node.Name())
+		if err != nil {
+			return err.Error()
+		}
+		seen := try(ctx)
+		after, err := w.firewall.Counters(ctx, w.node.Name())
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("%s, dropped at the node: %t", seen, after.Dropped > before.Dropped)
 	}
 }
 
@@ -67,19 +89,19 @@ func (w *world) useAt(s service, host string, port int32) func(context.Context) 
 		case s.name == orders:
 			cmd := w.node.webApp.Command(ctx, "psql", "-X", "-A", "-t", "-w", "-c", "SELECT item FROM orders WHERE id = 1", "-p", fmt.Sprint(port))
 			cmd.Env = w.clientEnvironment(host)
-			seen = output(cmd, attempt)
+			seen = output(cmd, time.Second)
 		case strings.HasSuffix(s.name, "-redis"):
 			// Redis's own client waits for ever.
-			seen = output(w.node.webApp.Command(ctx, "timeout", "4", "redis-cli", "-h", host, "-p", fmt.Sprint(port), "SET", "cart", s.name), attempt) +
-				", " + output(w.node.webApp.Command(ctx, "timeout", "4", "redis-cli", "-h", host, "-p", fmt.Sprint(port), "GET", "cart"), attempt)
+			seen = output(w.node.webApp.Command(ctx, "timeout", "4", "redis-cli", "-h", host, "-p", fmt.Sprint(port), "SET", "cart", s.name), time.Second) +
+				", " + output(w.node.webApp.Command(ctx, "timeout", "4", "redis-cli", "-h", host, "-p", fmt.Sprint(port), "GET", "cart"), time.Second)
 		default:
 			cmd := w.node.webApp.Command(ctx, w.self())
 			cmd.Env = environment(roleVariable+"="+roleWebApp, greetVariable+"="+fmt.Sprintf("%s:%d", host, port))
-			seen = output(cmd, attempt)
+			seen = output(cmd, time.Second)
 		}
-		for _, silence := range []string{"timeout expired", "exit status 124", "i/o timeout", "signal: killed"} {
-			if strings.Contains(seen, silence) {
-				return dropped
+		for _, said := range []string{"timeout expired", "exit status 124", "i/o timeout", "signal: killed"} {
+			if strings.Contains(seen, said) {
+				return silence
 			}
 		}
 		return seen
@@ -119,6 +141,15 @@ func (w *world) trace(ctx context.Context) string {
 	if hop, broken := traced.Broken(); broken {
 		return brokenAt(string(hop.Name))
 	}
+	unknown := 0
+	for _, hop := range traced.Hops {
+		if hop.State != bridge.HopOK {
+			unknown++
+		}
+	}
+	if unknown > 0 {
+		return fmt.Sprintf("%s, %d of %d unknown", reaches, unknown, len(traced.Hops))
+	}
 	return reaches
 }
 
@@ -130,6 +161,12 @@ func (w *world) traced(ctx context.Context) (*bridge.Traced, error) {
 		bridge.TraceFrom(bridge.TraceClient{Address: w.node.address}))
 }
 
+// host is a machine that runs commands.
+type host interface {
+	Name() string
+	Command(ctx context.Context, name string, args ...string) *exec.Cmd
+}
+
 // diagnose is what helps with what went wrong.
 func (w *world) diagnose() string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), patience)
@@ -138,12 +175,9 @@ func (w *world) diagnose() string {
 	if traced, err := w.traced(ctx); err == nil {
 		fmt.Fprintln(&b, traced)
 	}
-	for _, h := range []interface {
-		Name() string
-		Command(context.Context, string, ...string) *exec.Cmd
-	}{w.node.webApp, w.node, w.router, w.edge, w.pods[orders+"-0"]} {
+	for _, h := range w.way() {
 		script := "ip -brief addr; ip route; nft list ruleset; conntrack -L"
-		if h == w.node {
+		if h == host(w.node) { // kube-proxy's rules are many
 			script = "ip -brief addr; ip route; conntrack -L"
 		}
 		out, _ := h.Command(ctx, "/bin/sh", "-c", script).CombinedOutput()

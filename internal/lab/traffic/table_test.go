@@ -29,7 +29,7 @@ type row struct {
 }
 
 // What Trace says of a way without a broken hop.
-const reaches = "reaches"
+const reaches = "no broken hop"
 
 func brokenAt(hop string) string { return "broken at " + hop }
 
@@ -37,7 +37,7 @@ func brokenAt(hop string) string { return "broken at " + hop }
 type table struct{ rows []row }
 
 func (r row) fits() bool {
-	return strings.Contains(r.seen, r.expected) && (r.route == "" || r.route == r.traced)
+	return strings.Contains(r.seen, r.expected) && (strings.HasPrefix(r.traced, r.route))
 }
 
 // check tries something until what is seen, and what Trace says of it, is as

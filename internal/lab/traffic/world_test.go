@@ -9,19 +9,24 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/viaduct-sdk/viaduct/bridge"
 	"github.com/viaduct-sdk/viaduct/internal/lab"
+	"github.com/viaduct-sdk/viaduct/internal/lab/dfw"
+	"github.com/viaduct-sdk/viaduct/internal/lab/edge"
 	"github.com/viaduct-sdk/viaduct/internal/lab/hosts"
 	"github.com/viaduct-sdk/viaduct/nsx"
 	"github.com/viaduct-sdk/viaduct/nsx/ncp"
@@ -55,6 +60,9 @@ type world struct {
 	supervisor kubernetes.Interface
 	exporter   *bridge.Cluster
 	importer   *bridge.Cluster
+
+	forwarding *edge.Edge
+	firewall   *dfw.Firewall
 
 	secrets string // the directory of the client's password file
 	table   table
@@ -94,11 +102,16 @@ func newWorld(t *testing.T) *world {
 
 	w.router, err = w.hosts.Host(w.ctx, "fabric", "")
 	w.must(err)
+	w.startFirewall()
 	w.startEdge()
 	w.startNode()
+	w.startForwarding()
 	w.exporter, err = bridge.NewCluster("supervisor", w.lab.Supervisor.Config, bridge.WithNSX(ncp.NewFinder(w.nsx)))
 	w.must(err)
-	w.importer, err = bridge.NewCluster(clusterName, w.node.cluster.Config)
+	segment, err := w.segment(w.node.address)
+	w.must(err)
+	w.shutIn(segment)
+	w.importer, err = bridge.NewCluster(clusterName, w.node.cluster.Config, bridge.WithDistributedFirewall(w.nsx, segment.Path))
 	w.must(err)
 	return w
 }
@@ -117,30 +130,111 @@ func (w *world) startEdge() {
 	}
 }
 
-// attach connects a host to the segment that its address belongs to.
-func (w *world) attach(h *hosts.Host, address netip.Addr, routes ...netip.Prefix) {
-	w.t.Helper()
-	gateway, err := w.gateway(address)
+// startForwarding has the edge's kernel forward what NSX says.
+func (w *world) startForwarding() {
+	forwarding, err := edge.New(edge.Config{
+		NSX: w.lab.NSX, Host: w.edge, Internal: w.internal(),
+		Monitor: edge.Monitor{Interval: time.Second, Timeout: 2 * time.Second, Fall: 2, Rise: 1},
+		Logger:  warnings(),
+	})
 	w.must(err)
-	w.must(w.hosts.Link(w.ctx, hosts.Link{
-		Host: h, Address: address, Router: w.router, Gateway: gateway, Routes: routes,
+	w.forwarding = forwarding
+	w.background(forwarding.Run)
+}
+
+// shutIn has the firewall let nobody out of a segment, as an administrator may:
+// NCP isolates the pods of a namespace, and lets TK clusters out. So both sides
+// have something to open.
+func (w *world) shutIn(segment nsx.Segment) {
+	w.must(w.nsx.Raw().Do(w.ctx, http.MethodPatch, "/infra/domains/default/security-policies/shut-in", map[string]any{
+		"category": "Application", "sequence_number": 1000,
+		"rules": []any{map[string]any{
+			"id": "drop", "action": "DROP", "direction": "IN_OUT",
+			"source_groups": []any{segment.Subnets[0].Network}, "destination_groups": []any{"ANY"},
+			"services": []any{"ANY"}, "profiles": []any{"ANY"}, "scope": []any{"ANY"},
+		}},
+	}, nil))
+}
+
+// startFirewall has the hosts' kernels drop what NSX's rules say.
+func (w *world) startFirewall() {
+	var err error
+	w.firewall, err = dfw.New(dfw.Config{NSX: w.lab.NSX, Logger: warnings()})
+	w.must(err)
+	w.background(w.firewall.Run)
+}
+
+func warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// background runs something until the world ends.
+func (w *world) background(f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = f(ctx) // It ends when ctx does, and says so.
+	}()
+	w.t.Cleanup(func() { cancel(); <-done })
+}
+
+// internal returns what knows the address from which the load balancer with a
+// virtual address reaches its members: NCP writes it on the Service. What it
+// said once is remembered, for when there is no API server to ask.
+func (w *world) internal() func(string, netip.Addr) netip.Addr {
+	var mu sync.Mutex
+	known := map[netip.Addr]netip.Addr{}
+	return func(_ string, vip netip.Addr) netip.Addr {
+		mu.Lock()
+		defer mu.Unlock()
+		if a, ok := known[vip]; ok {
+			return a
+		}
+		all, err := w.supervisor.CoreV1().Services(metav1.NamespaceAll).List(w.ctx, metav1.ListOptions{})
+		if err != nil {
+			return netip.Addr{}
+		}
+		for _, s := range all.Items {
+			a, err := netip.ParseAddr(s.Annotations["ncp/internal_ip_for_policy"])
+			for _, ingress := range s.Status.LoadBalancer.Ingress {
+				if err == nil && ingress.IP == vip.String() {
+					known[vip] = a
+				}
+			}
+		}
+		return known[vip]
+	}
+}
+
+// attach connects a host to the segment that its address belongs to, with the
+// distributed firewall at its interface.
+func (w *world) attach(h *hosts.Host, address netip.Addr) {
+	w.t.Helper()
+	segment, err := w.segment(address)
+	w.must(err)
+	gateway, err := netip.ParsePrefix(segment.Subnets[0].GatewayAddress)
+	w.must(err)
+	w.must(w.hosts.Link(w.ctx, hosts.Link{Host: h, Address: address, Router: w.router, Gateway: gateway.Addr()}))
+	w.must(w.firewall.Attach(dfw.Interface{
+		Name: h.Name(), Host: h, Device: "eth0", Addresses: []netip.Addr{address},
 	}))
 }
 
-// gateway is the gateway of the segment that an address belongs to.
-func (w *world) gateway(address netip.Addr) (netip.Addr, error) {
+// segment is the segment that an address belongs to.
+func (w *world) segment(address netip.Addr) (nsx.Segment, error) {
 	for segment, err := range w.nsx.Segments().All(w.ctx, nsx.ListOptions{}) {
 		if err != nil {
-			return netip.Addr{}, err
+			return nsx.Segment{}, err
 		}
 		for _, subnet := range segment.Subnets {
 			gateway, err := netip.ParsePrefix(subnet.GatewayAddress)
 			if err == nil && gateway.Masked().Contains(address) {
-				return gateway.Addr(), nil
+				return segment, nil
 			}
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("no segment has %s", address)
+	return nsx.Segment{}, fmt.Errorf("no segment has %s", address)
 }
 
 // client returns a client that the bridge does not use.
@@ -149,7 +243,6 @@ func (w *world) client(config *rest.Config) kubernetes.Interface {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return next })
 	c, err := kubernetes.NewForConfig(config)
 	w.must(err)
 	return c
