@@ -65,15 +65,16 @@ type firewallState struct {
 	sources []firewallSource
 }
 
-// get returns the firewall from memory when that is fresh.
-func (c *firewallCache) get(ctx context.Context) (*firewallState, error) {
+// get returns the firewall from memory when that is fresh, and not from before a
+// time.
+func (c *firewallCache) get(ctx context.Context, notBefore time.Time) (*firewallState, error) {
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if c.state != nil && time.Since(c.state.read) < firewallAge {
+	if c.state != nil && time.Since(c.state.read) < firewallAge && !c.state.read.Before(notBefore) {
 		return c.state, nil
 	}
 	attempt := 0
@@ -276,16 +277,22 @@ type firewallSource struct {
 
 // observe reads what an import has in NSX, and the firewall when it is to be
 // judged. What was read for many may serve: writes are bound to revisions.
-func (f *distributedFirewall) observe(ctx context.Context, cluster string, target types.NamespacedName, judge, fromMemory bool) (firewallObserved, error) {
+// Without a document there is nothing to be judged. What refuses an import may
+// have been changed since it was read, and is read anew.
+func (f *distributedFirewall) observe(ctx context.Context, cluster string, target types.NamespacedName, e *Exported, fromMemory bool) (firewallObserved, error) {
 	o := firewallObserved{given: true, from: f.segments}
 	policy, group := firewallPaths(cluster, target)
-	if judge {
+	if e != nil {
+		start := time.Now()
 		var err error
-		if o.state, err = f.cache.get(ctx); err != nil {
+		if o.state, err = f.cache.get(ctx, time.Time{}); err == nil && o.judge(e).after != firewall.Allow {
+			o.state, err = f.cache.get(ctx, start)
+		}
+		if err != nil {
 			return o, err
 		}
 	}
-	if judge && fromMemory {
+	if e != nil && fromMemory {
 		o.policy, o.group = f.cache.remembered(policy.String()), f.cache.remembered(group.String())
 		return o, nil
 	}

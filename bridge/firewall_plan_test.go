@@ -145,14 +145,14 @@ func TestPlanFirewall(t *testing.T) {
 	carry := func(p Plan) {
 		t.Helper()
 		for _, s := range p.Steps {
-			switch {
-			case s.Object.Kind == kindSecurityPolicy:
+			switch s.Object.Kind {
+			case kindSecurityPolicy:
 				o.firewall.policy = storedNSX(t, s)
-			case s.Object.Kind == kindGroup:
+			case kindGroup:
 				o.firewall.group = storedNSX(t, s)
-			case s.Object.Kind == kindService:
+			case kindService:
 				o.service = observe(t, decoded[corev1.Service](t, s.After))
-			case s.Object.Kind == kindEndpointSlice:
+			case kindEndpointSlice:
 				kept := slices.DeleteFunc(o.backends, func(b object) bool { return b.live.GetName() == s.Object.Name })
 				managed := s.After.DeepCopy()
 				owners := managed.GetOwnerReferences()
@@ -165,14 +165,14 @@ func TestPlanFirewall(t *testing.T) {
 	summary := func(p Plan) []string {
 		var lines []string
 		for _, s := range p.Steps {
-			line := string(s.Action) + " " + s.Object.Kind
+			line := []string{string(s.Action), s.Object.Kind}
 			if s.After != nil {
 				for _, r := range slicesOf(s.After.Object, "rules") {
 					ports, _, _ := unstructured.NestedSlice(r, "service_entries")
-					line += " " + r["destination_groups"].([]any)[0].(string) + " " + text(ports[0].(map[string]any), "id") //nolint:forcetypeassert // a panic is a failure
+					line = append(line, r["destination_groups"].([]any)[0].(string), text(ports[0].(map[string]any), "id")) //nolint:forcetypeassert // a panic is a failure
 				}
 			}
-			lines = append(lines, line)
+			lines = append(lines, strings.Join(line, " "))
 		}
 		return lines
 	}

@@ -162,7 +162,7 @@ func Unimport(ctx context.Context, c *Cluster, service types.NamespacedName, opt
 			return Plan{}, err
 		}
 		if c.firewall != nil && observed.mayHaveFirewall(service) {
-			if observed.firewall, err = c.firewall.observe(ctx, c.name, service, false, false); err != nil {
+			if observed.firewall, err = c.firewall.observe(ctx, c.name, service, nil, false); err != nil {
 				return Plan{}, err
 			}
 		}

@@ -77,7 +77,7 @@ func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exporte
 	o.guard = own.and(opts.guard)
 	target := opts.targetOf(e)
 	if c.firewall != nil && o.wantsFirewall(target, opts) {
-		if o.firewall, err = c.firewall.observe(ctx, c.name, target, true, many); err != nil {
+		if o.firewall, err = c.firewall.observe(ctx, c.name, target, e, many); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -43,11 +44,14 @@ type policyObserved struct {
 	firewall *firewallState
 }
 
-func (c *Cluster) observePolicy(ctx context.Context, p exportPlan, original service) (policyObserved, error) {
+// observePolicy reads the firewall when the plan asks for it. What makes the plan
+// refuse may have been changed since it was read, and is read anew.
+func (c *Cluster) observePolicy(ctx context.Context, p exportPlan, original service, opts *exportOptions) (policyObserved, error) {
 	o := policyObserved{service: original, guest: c.guest}
 	if c.guest {
 		return o, nil
 	}
+	start := time.Now()
 	var err error
 	if o.vip, err = c.getService(ctx, p.vipService); err != nil {
 		return o, err
@@ -58,10 +62,17 @@ func (c *Cluster) observePolicy(ctx context.Context, p exportPlan, original serv
 	if o.pods, err = c.podsBehind(ctx, original); err != nil {
 		return o, err
 	}
-	if c.exporting != nil && o.alone(key(original.live)) {
-		o.firewall, err = c.exporting.get(ctx)
+	if c.exporting == nil || !o.alone(key(original.live)) || o.policy(companionOf(key(original.live)).Name).live != nil {
+		return o, nil
 	}
-	return o, err
+	if o.firewall, err = c.exporting.get(ctx, time.Time{}); err != nil {
+		return o, err
+	}
+	if _, err := planNetworkPolicy(c.name, p, o, opts); err != nil {
+		o.firewall, err = c.exporting.get(ctx, start)
+		return o, err
+	}
+	return o, nil
 }
 
 func (c *Cluster) listPolicies(ctx context.Context, namespace string, opts metav1.ListOptions) ([]networkPolicy, error) {
@@ -111,7 +122,7 @@ func (c *Cluster) podsBehind(ctx context.Context, s service) ([]*corev1.Pod, err
 // planPolicy is what an export of which nothing has been written yet would open,
 // as far as it is known by then. It refuses what cannot be done.
 func (c *Cluster) planPolicy(ctx context.Context, p exportPlan, observed exportObserved, o *exportOptions) (Plan, error) {
-	seen, err := c.observePolicy(ctx, p, observed.service)
+	seen, err := c.observePolicy(ctx, p, observed.service, o)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -131,7 +142,7 @@ func (c *Cluster) openPods(ctx context.Context, name types.NamespacedName, p exp
 		if original.live == nil {
 			return policyPlan{}, fmt.Errorf("its Service went away: %w", viaduct.ErrNotFound)
 		}
-		seen, err := c.observePolicy(ctx, p, original)
+		seen, err := c.observePolicy(ctx, p, original, o)
 		if err != nil {
 			return policyPlan{}, err
 		}

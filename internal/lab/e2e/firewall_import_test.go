@@ -306,7 +306,9 @@ func TestFirewallRefuses(t *testing.T) {
 		},
 		"a foreign policy of its name": {
 			reason: "what is not Viaduct's stays", want: viaduct.ErrNotOwned, says: "SecurityPolicy /infra/domains/default/security-policies/viaduct-",
-			set: func(s enclosure) { s.put(s.policyPath(), map[string]any{"category": "Application", "sequence_number": 7}) },
+			set: func(s enclosure) {
+				s.put(s.policyPath(), map[string]any{"category": "Application", "sequence_number": 7})
+			},
 		},
 		"may not read": {
 			reason: "what is missing is named", want: viaduct.ErrForbidden, says: "needs a role",
@@ -339,6 +341,25 @@ func TestFirewallRefuses(t *testing.T) {
 				t.Errorf("something was written (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestFirewallRereads changes what refused an import. The same Cluster sees it,
+// although it keeps what it read.
+func TestFirewallRereads(t *testing.T) {
+	t.Parallel()
+	const veto = "/infra/domains/default/security-policies/veto"
+	s := newEnclosure(t, "acme-firewall-rereads")
+	s.stop(veto, "Emergency", 1)
+	ctx, c, document := testContext(t), s.cluster(nil), documentFor(s.ns, "supervisor", "192.168.30.66")
+	if _, err := bridge.Import(ctx, c, document, bridge.WithFirewall()); !errors.Is(err, viaduct.ErrInvalid) {
+		t.Errorf("got %v, want an error that matches ErrInvalid", err)
+	}
+	if err := s.srv.Remove(veto); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bridge.Import(ctx, c, document, bridge.WithFirewall()); err != nil {
+		t.Errorf("after the veto: %v", err)
 	}
 }
 

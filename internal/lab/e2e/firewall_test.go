@@ -258,3 +258,53 @@ func policies(t *testing.T, ns string) []string {
 	}
 	return found
 }
+
+// TestFirewallBySpec opens both sides for what a spec says.
+func TestFirewallBySpec(t *testing.T) {
+	t.Parallel()
+	const ns = "acme-firewall-spec"
+	ctx := testContext(t)
+	namespace(t, ns)
+	nodes := fenced(t, ns+"-nodes", 2)
+	for _, name := range []string{"cart-redis", "users-redis"} {
+		workload(t, types.NamespacedName{Namespace: ns, Name: name}, 6379, nil)
+		pod(t, types.NamespacedName{Namespace: ns, Name: name})
+	}
+	var spec bridge.Spec
+	err := json.Unmarshal([]byte(`{"services": [
+		{"from": "supervisor", "namespace": "`+ns+`", "name": "cart-redis", "into": ["acme-fitness"], "networkPolicy": true, "firewall": true},
+		{"from": "supervisor", "namespace": "`+ns+`", "name": "users-redis", "into": ["acme-fitness"], "networkPolicy": true, "sources": ["10.50.0.0/24"], "firewall": true}
+	]}`), &spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		report, err := bridge.Apply(ctx, spec, []*bridge.Cluster{exporter(t, nil), guarded(t, nodes, nil)})
+		if err != nil || report.Err() != nil {
+			t.Fatal(err, report.Err())
+		}
+		for _, item := range report.Items {
+			if item.Plan.Empty() == (round == 0) {
+				t.Errorf("round %d: %s into %q: got %v", round, item.Service, item.Into, item.Plan)
+			}
+			if e := item.Exported; e != nil && nodes.out(t, e.Addresses[0], 6379) != firewall.Allow {
+				t.Errorf("round %d: %s is not open", round, item.Service)
+			}
+		}
+		if got, objects := len(policies(t, ns)), len(inNSX(t, ns)); got != 2 || objects != 4 {
+			t.Errorf("round %d: got %d NetworkPolicies and %d objects in NSX, want 2 and 4", round, got, objects)
+		}
+	}
+	for _, name := range []string{"cart-redis", "users-redis"} {
+		key := types.NamespacedName{Namespace: ns, Name: name}
+		if _, err := bridge.Unimport(ctx, guarded(t, nodes, nil), key); err != nil {
+			t.Error(err)
+		}
+		if _, err := bridge.Unexport(ctx, exporter(t, nil), key); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := append(policies(t, ns), inNSX(t, ns)...); len(left) > 0 {
+		t.Errorf("at the end there is %v", left)
+	}
+}
