@@ -54,14 +54,20 @@ func (c *Cluster) Guard(ctx context.Context) (Guard, error) {
 
 const whatGuardWaits = "the lists of the cluster's own addresses"
 
-// ownGuard is Guard, from memory when that is fresh.
-func (c *Cluster) ownGuard(ctx context.Context) (Guard, error) {
+// ownGuard is Guard, from memory when that is fresh. Addresses move: one that was
+// a virtual address of this cluster, and is not any more, may have become the
+// exporter's, so that nothing is refused for it by memory alone.
+func (c *Cluster) ownGuard(ctx context.Context, addresses ...netip.Addr) (Guard, error) {
+	began := time.Now()
 	if err := c.guards.gate.enter(ctx, whatGuardWaits); err != nil {
 		return Guard{}, err
 	}
 	defer c.guards.gate.leave()
-	if !c.guards.read.IsZero() && time.Since(c.guards.read) < guardAge {
-		return c.guards.guard, nil
+	if g := c.guards.guard; !c.guards.read.IsZero() && time.Since(c.guards.read) < guardAge {
+		moved := slices.ContainsFunc(addresses, func(a netip.Addr) bool { return slices.Contains(g.Virtual, a) })
+		if !moved || !c.guards.read.Before(began) {
+			return g, nil
+		}
 	}
 	return c.readGuard(ctx)
 }

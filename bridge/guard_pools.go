@@ -48,21 +48,38 @@ func newPoolGuard(lb LoadBalancers) *poolGuard {
 	return &poolGuard{from: from, gate: newGate(), kept: map[string]keptPools{}}
 }
 
-// pools returns the pools that the virtual server's address may be from.
-func (g *poolGuard) pools(ctx context.Context, s ncp.VirtualServer) ([]ncp.AddressPool, error) {
+// judge is judgePool with the pools that the virtual server's address may be
+// from. Nothing is refused by memory alone: pools grow.
+func (g *poolGuard) judge(ctx context.Context, address netip.Addr, s ncp.VirtualServer) (unknown string, err error) {
+	began := time.Now()
+	pools, err := g.pools(ctx, s, time.Time{})
+	if err != nil {
+		return "", err
+	}
+	if unknown, err = judgePool(address, s, pools); err == nil {
+		return unknown, nil
+	}
+	if pools, err = g.pools(ctx, s, began); err != nil {
+		return "", err
+	}
+	return judgePool(address, s, pools)
+}
+
+// pools returns what was read since then, and not too long ago.
+func (g *poolGuard) pools(ctx context.Context, s ncp.VirtualServer, since time.Time) ([]ncp.AddressPool, error) {
 	if err := g.gate.enter(ctx, "the pools of the exporting cluster"); err != nil {
 		return nil, err
 	}
 	defer g.gate.leave()
 	key := s.Owner.Cluster + " " + s.IPPool
-	if k, ok := g.kept[key]; ok && time.Since(k.read) < guardAge {
+	if k, ok := g.kept[key]; ok && time.Since(k.read) < guardAge && !k.read.Before(since) {
 		return k.pools, nil
 	}
 	pools, err := g.from.AddressPools(ctx, s.Owner.Cluster, s.IPPool)
 	if err == nil {
 		g.kept[key] = keptPools{pools, time.Now()}
 	}
-	return pools, err
+	return pools, nsxError(err)
 }
 
 const holePools = "the load-balancer pools of the exporting cluster: "
@@ -85,15 +102,10 @@ func (c *Cluster) checkNSXPools(ctx context.Context, addresses []netip.Addr, ser
 			unknown = append(unknown, holePools+"the virtual server on "+address.String()+" has no tag of a cluster")
 			continue
 		}
-		pools, err := c.guards.pools.pools(ctx, servers[i])
+		hole, err := c.guards.pools.judge(ctx, address, servers[i])
 		if errors.Is(err, viaduct.ErrForbidden) {
-			unknown = append(unknown, holePools+"no permission to read IP pools in NSX")
-			continue
+			hole, err = holePools+"no permission to read IP pools in NSX", nil
 		}
-		if err != nil {
-			return nil, nsxError(err)
-		}
-		hole, err := judgePool(address, servers[i], pools)
 		if err != nil {
 			return nil, err
 		}

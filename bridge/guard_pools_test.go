@@ -86,6 +86,7 @@ func TestJudgePool(t *testing.T) {
 type pooledBalancers struct {
 	balancers
 	asked []string
+	pools []ncp.AddressPool
 	err   error
 }
 
@@ -97,7 +98,10 @@ func (b balancers) VirtualServers(context.Context, string) ([]ncp.VirtualServer,
 
 func (b *pooledBalancers) AddressPools(_ context.Context, cluster string, named ...string) ([]ncp.AddressPool, error) {
 	b.asked = append(b.asked, cluster+" "+strings.Join(named, " "))
-	return acmePools(), b.err
+	if b.pools == nil {
+		b.pools = acmePools()
+	}
+	return b.pools, b.err
 }
 
 func TestPoolsAreReadFromNSX(t *testing.T) {
@@ -154,7 +158,13 @@ func TestPoolsAreReadOnceInAWhile(t *testing.T) {
 		check("other")
 		time.Sleep(guardAge)
 		check("ingress")
-		want := []string{ncpCluster + " ingress", ncpCluster + " other", ncpCluster + " ingress"}
+		// Before anything is refused, it is looked at again.
+		time.Sleep(time.Second)
+		grown := append(acmePools(), addressPool("grown", "192.168.31.1", "192.168.31.9", false))
+		lb.pools = grown
+		vip[0] = netip.MustParseAddr("192.168.31.3")
+		check("ingress")
+		want := []string{ncpCluster + " ingress", ncpCluster + " other", ncpCluster + " ingress", ncpCluster + " ingress"}
 		if diff := cmp.Diff(want, lb.asked); diff != "" {
 			t.Errorf("asked (-want +got):\n%s", diff)
 		}

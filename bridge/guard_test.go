@@ -255,6 +255,19 @@ func TestGuardIsReadOnceInAWhile(t *testing.T) {
 		}
 		read(9, "asked for")
 
+		// An address that was its own, and is not any more.
+		moved := netip.MustParseAddr("192.168.30.70")
+		time.Sleep(time.Second)
+		server.answers[pathServices] = `{"kind":"ServiceList","apiVersion":"v1","items":[]}`
+		if g, err := c.ownGuard(t.Context(), netip.MustParseAddr("192.168.30.99"), moved); err != nil || g.Check(moved) != nil {
+			t.Errorf("a moved address: got %v, %v; want it accepted", g.Check(moved), err)
+		}
+		read(12, "moved")
+		if _, err := c.ownGuard(t.Context(), moved); err != nil {
+			t.Fatal(err)
+		}
+		read(12, "moved, and known to be")
+
 		time.Sleep(guardAge)
 		server.status[pathNodes] = 503
 		if _, err := c.ownGuard(t.Context()); !errors.Is(err, viaduct.ErrUnavailable) {

@@ -70,7 +70,7 @@ func (c *Cluster) observeImport(ctx context.Context, from reader, target types.N
 //
 // Of many imports what was read for all serves.
 func (c *Cluster) observeMore(ctx context.Context, o *importObserved, e *Exported, opts *importOptions, many bool) error {
-	own, err := c.ownGuard(ctx)
+	own, err := c.ownGuard(ctx, e.Addresses...)
 	if err != nil {
 		return err
 	}
