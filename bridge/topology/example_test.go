@@ -102,3 +102,52 @@ func ExampleWriteMermaid() {
 	//   classDef unknown stroke:#64748b,stroke-dasharray:2 3
 	//   classDef hole stroke:#b45309,stroke-dasharray:2 3,font-style:italic
 }
+
+// What is left of a Service's pods after Simplify is selected by it, and is no
+// member of its pool: worth a look.
+func ExampleSimplify() {
+	g := graph()
+	g.Nodes = append(g.Nodes, topology.Node{ID: "pool", Kind: topology.KindPool, System: topology.SystemNSX, Label: "2 of 2 members up"})
+	g.Edges = append(g.Edges,
+		topology.Edge{Kind: topology.EdgeForwards, From: "vs", To: "pool"},
+		topology.Edge{Kind: topology.EdgeMember, From: "pool", To: "p1"},
+		topology.Edge{Kind: topology.EdgeMember, From: "pool", To: "p2"},
+	)
+	for _, e := range topology.Simplify(g).Edges {
+		fmt.Println(e.From, e.Kind, e.To)
+	}
+	// Output:
+	// db publishes vs
+	// db selects p0
+	// vs forwards pool
+	// pool member p1
+	// pool member p2
+}
+
+func ExampleWriteDOT() {
+	pods := topology.Fold(topology.Focus(graph(), "db"), topology.Limits{Nodes: 1})
+	if err := topology.WriteDOT(os.Stdout, pods); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// digraph topology {
+	//   graph [rankdir=TB, compound=true, fontname="Helvetica", bgcolor="white"]
+	//   node [shape=box, style="rounded,filled", fillcolor="white", color="#64748b", fontname="Helvetica", fontsize=11]
+	//   edge [color="#64748b", fontname="Helvetica", fontsize=9]
+	//   subgraph cluster_lane0 {
+	//     label="NSX"; style="rounded,filled"; color="#cbd5e1"; fillcolor="#f8fafc"
+	//     n0 [label="virtual server\n192.168.30.66:5432", color="#047857"]
+	//   }
+	//   subgraph cluster_lane1 {
+	//     label="Supervisor"; style="rounded,filled"; color="#cbd5e1"; fillcolor="#f8fafc"
+	//     subgraph cluster_n1 {
+	//       label="namespace acme-data"; style=rounded; color="#94a3b8"
+	//       n1 [shape=point, style=invis, width=0]
+	//       n2 [label="service\norder-postgres"]
+	//       n3 [label="… and 3 more pods\n1 down, 2 up", color="#b91c1c", penwidth=2]
+	//     }
+	//   }
+	//   n2 -> n0 [label="publishes", style=solid]
+	//   n2 -> n3 [label="selects ×3", style=dashed]
+	// }
+}

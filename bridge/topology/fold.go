@@ -246,7 +246,7 @@ func (f *folder) foldInto(into, group, id string) {
 	f.absorb(into, id)
 	state := f.worst(id)
 	to.states[state] += max(1, n.Count)
-	to.State = to.State.Worse(state)
+	to.State = to.State.worse(state)
 }
 
 // absorb has into stand for a node and all that is in it.
@@ -265,7 +265,7 @@ func (f *folder) worst(id string) State {
 	state := f.nodes[id].State
 	for _, child := range f.children[id] {
 		if child != id {
-			state = state.Worse(f.worst(child))
+			state = state.worse(f.worst(child))
 		}
 	}
 	return state
@@ -293,7 +293,7 @@ func (f *folder) graph() *Graph {
 		}
 		if have := merged[key]; have != nil {
 			have.Count = max(1, have.Count) + max(1, e.Count)
-			have.State = have.State.Worse(e.State)
+			have.State = have.State.worse(e.State)
 			continue
 		}
 		e.From, e.To = key.from, key.to

@@ -76,8 +76,8 @@ func (s State) severity() int {
 	return slices.Index([]State{"", StateUp, StateUnknown, StateDegraded, StateDown}, s)
 }
 
-// Worse returns the worse of two states.
-func (s State) Worse(other State) State {
+// worse returns the worse of two states.
+func (s State) worse(other State) State {
 	if other.severity() > s.severity() {
 		return other
 	}

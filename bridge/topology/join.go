@@ -62,7 +62,7 @@ func (j *joiner) connectIn(kind EdgeKind, from, to string, state State) {
 
 // worsen makes the state of a node worse, with the reason.
 func worsen(n *Node, state State, reason string) {
-	if n.State.Worse(state) != n.State {
+	if n.State.worse(state) != n.State {
 		n.State, n.Reason = state, reason
 	}
 	if n.State == StateUp {
