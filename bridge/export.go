@@ -35,6 +35,10 @@ import (
 //
 // [WithNetworkPolicy] also opens the way to the pods.
 //
+// A Service that has become a load balancer itself is exported as it is. Its
+// companion serves the old address until the new one is proved, and goes then:
+// where names lead to the old address, import the new document at once.
+//
 // Export is idempotent: exporting again writes nothing and returns the same
 // document. Cut off at any point and called again it carries on.
 //
@@ -55,14 +59,20 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 		if err != nil {
 			return Plan{}, err
 		}
-		if p, err = planExport(c.name, service, observed, o); err != nil || !o.networkPolicy {
-			return p.Plan, err
+		p, err = planExport(c.name, service, observed, o)
+		if err != nil {
+			return Plan{}, err
 		}
-		policy, err := c.planPolicy(ctx, p, observed, o)
+		var policy Plan
+		if o.networkPolicy {
+			if policy, err = c.planPolicy(ctx, p, observed, o); err != nil {
+				return Plan{}, err
+			}
+		}
 		if o.dryRun {
-			p.Steps = append(p.Steps, policy.Steps...)
+			return JoinPlans(p.Plan, policy), nil
 		}
-		return p.sorted(), err
+		return p.without(withdrawal), nil
 	})
 	if err != nil {
 		return nil, c.wrap("export", service, err)
@@ -83,7 +93,30 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 	if err := c.proveVIP(ctx, p, exported, o); err != nil {
 		return nil, c.wrap("export", service, err)
 	}
+	withdrawn, err := c.withdraw(ctx, service, p, o)
+	exported.plan.Steps = append(exported.plan.Steps, withdrawn.Steps...)
+	if err != nil {
+		return nil, c.wrap("export", service, err)
+	}
 	return exported, nil
+}
+
+// withdraw takes away what served the Service before, when what takes its place
+// is proved.
+func (c *Cluster) withdraw(ctx context.Context, service types.NamespacedName, p exportPlan, o *exportOptions) (Plan, error) {
+	isOther := func(s Step) bool { return !withdrawal(s) }
+	if p.without(isOther).Empty() {
+		return Plan{}, nil
+	}
+	done, _, err := c.reconcile(ctx, &o.commonOptions, func(ctx context.Context) (Plan, error) {
+		observed, err := c.observeExport(ctx, service)
+		if err != nil {
+			return Plan{}, err
+		}
+		now, err := planExport(c.name, service, observed, o)
+		return now.without(isOther), err
+	})
+	return done, err
 }
 
 // PlanExport returns what [Export] would write, and writes nothing. Errors are
@@ -96,7 +129,8 @@ func PlanExport(ctx context.Context, c *Cluster, service types.NamespacedName, o
 	return exported.Plan(), nil
 }
 
-// Unexport removes what [Export] made for a Service, gives a converted one its
+// Unexport removes what [Export] made for a Service, the NetworkPolicy of
+// [WithNetworkPolicy] included, gives a converted one its
 // type back, and waits until the virtual address is gone, given [WithNSX] in NSX
 // too. It returns what was done, or in a dry run what
 // would be.

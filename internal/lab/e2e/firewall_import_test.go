@@ -363,6 +363,26 @@ func TestFirewallRereads(t *testing.T) {
 	}
 }
 
+// TestFirewallReadOnly imports with a user of NSX who may only read: nothing
+// leads anywhere, and with more rights the same call carries on.
+func TestFirewallReadOnly(t *testing.T) {
+	t.Parallel()
+	s := newEnclosure(t, "acme-firewall-read-only")
+	ctx, document := testContext(t), documentFor(s.ns, "supervisor", "192.168.30.66")
+	readOnly := answering(func(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/policy/") && req.Method != http.MethodGet },
+		http.StatusForbidden, `{"httpStatus":"FORBIDDEN","error_code":289,"error_message":"no"}`)
+	_, err := bridge.Import(ctx, s.cluster(readOnly), document, bridge.WithFirewall())
+	if !errors.Is(err, viaduct.ErrForbidden) || !strings.Contains(err.Error(), "needs a role") || bridge.Retryable(err) {
+		t.Errorf("got %v, want an error that matches ErrForbidden and says what is missing", err)
+	}
+	if got := backing(t, s.ns, "EndpointSlice"); len(got) > 0 {
+		t.Errorf("got endpoints %v, want none before the way is open", got)
+	}
+	if _, err := bridge.Import(ctx, s.cluster(nil), document, bridge.WithFirewall()); err != nil {
+		t.Error(err)
+	}
+}
+
 // policyPath is where the policy of the enclosure's import is.
 func (s enclosure) policyPath() string {
 	s.t.Helper()
