@@ -42,7 +42,7 @@ func planConversion(p exportPlan, name types.NamespacedName, o exportObserved, o
 	p.vipService = name
 	p.Steps = converge(p.source.Cluster, o.service.object, want, "becomes a load balancer; as "+from+" it has no virtual address")
 	if ownCompanion(name, o.companion) {
-		p.Steps = append(p.Steps, remove(p.source.Cluster, o.companion.object, "Service "+name.String()+" is a load balancer itself now")...)
+		p.Steps = append(p.Steps, removeCompanion(p.source.Cluster, name, o.companion, opts.loadBalancerIP.String())...)
 	}
 	return p, nil
 }

@@ -30,6 +30,21 @@ type exportPlan struct {
 	affinity   corev1.ServiceAffinity
 }
 
+// withdrawal reports whether a step of an export takes away what served the
+// Service before. Such steps come last, when the new virtual address is proved,
+// unless that is the very address that they set free.
+func withdrawal(s Step) bool { return s.Action == ActionDelete && !s.frees }
+
+// removeCompanion returns the removal of the companion of a Service that is a load
+// balancer itself now. It comes first where the Service wants its address.
+func removeCompanion(cluster string, name types.NamespacedName, companion service, wanted string) []Step {
+	steps := remove(cluster, companion.object, "Service "+name.String()+" is a load balancer itself now")
+	for i := range steps {
+		steps[i].frees = slices.ContainsFunc(companion.Status.LoadBalancer.Ingress, func(in corev1.LoadBalancerIngress) bool { return in.IP == wanted })
+	}
+	return steps
+}
+
 // companionOf names the LoadBalancer Service beside an exported one.
 func companionOf(name types.NamespacedName) types.NamespacedName {
 	const suffix = "-viaduct"
@@ -70,7 +85,7 @@ func planExport(cluster string, name types.NamespacedName, o exportObserved, opt
 			return refuse(viaduct.ErrInvalid, "the Service is a load balancer itself, and is exported as it is", "set its own spec.loadBalancerIP")
 		}
 		if ours {
-			p.Steps = remove(cluster, o.companion.object, "Service "+name.String()+" is a load balancer itself now")
+			p.Steps = removeCompanion(cluster, name, o.companion, o.service.Spec.LoadBalancerIP)
 		}
 		return p, nil
 	}

@@ -61,6 +61,9 @@ type Step struct {
 	live            *unstructured.Unstructured
 	// late is true of a step that comes when slices lead elsewhere.
 	late bool
+	// frees is true of a deletion that sets an address free which another step
+	// waits for.
+	frees bool
 	// via is the cluster through which a step of NSX is carried out.
 	via string
 }
@@ -105,6 +108,11 @@ func JoinPlans(plans ...Plan) Plan {
 		joined.Steps = append(joined.Steps, p.Steps...)
 	}
 	return joined.sorted()
+}
+
+// without returns the plan without some of its steps.
+func (p Plan) without(some func(Step) bool) Plan {
+	return Plan{Steps: slices.DeleteFunc(slices.Clone(p.Steps), some)}
 }
 
 // sorted orders the steps for execution. Owners are made before what they own.

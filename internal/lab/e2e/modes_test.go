@@ -6,8 +6,13 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +63,57 @@ func TestConversion(t *testing.T) {
 		}
 		if left := servers(t, before.UID); len(left) > 0 {
 			t.Errorf("%s: NSX still has %v", from, left)
+		}
+	}
+}
+
+// TestMakeBeforeBreak converts a Service that has a companion: the companion
+// serves until the Service's own address is proved, unless it is to have the
+// companion's.
+func TestMakeBeforeBreak(t *testing.T) {
+	t.Parallel()
+	const ns = "acme-own"
+	ctx := testContext(t)
+	namespace(t, ns)
+	for _, same := range []bool{false, true} {
+		name := types.NamespacedName{Namespace: ns, Name: fmt.Sprintf("db-%t", same)}
+		workload(t, name, 5432, nil)
+		first, err := bridge.Export(ctx, exporter(t, nil), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var seen []string
+		record := func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(req *http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, req.Method+" "+path.Base(req.URL.Path))
+				return next.RoundTrip(req)
+			})
+		}
+		opts := []bridge.ExportOption{bridge.WithConversion()}
+		if same {
+			opts = append(opts, bridge.WithLoadBalancerIP(first.Addresses[0]))
+		}
+		second, err := bridge.Export(ctx, exporter(t, record), name, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := second.Addresses[0] == first.Addresses[0]; got != same || len(second.Plan().Steps) != 2 {
+			t.Errorf("same address %t: got %v after %v by\n%s", same, second.Addresses, first.Addresses, second.Plan())
+		}
+		withdrawn := max(0, slices.Index(seen, "DELETE "+first.VIPService.Name))
+		converted := withdrawn - 1
+		for converted >= 0 && seen[converted] != "PATCH "+name.Name {
+			converted--
+		}
+		if converted < 0 {
+			t.Fatalf("same address %t: got requests %v, want a conversion and then a deletion", same, seen)
+		}
+		looked := slices.Contains(seen[converted:withdrawn], "GET "+name.Name)
+		if looked == same {
+			t.Errorf("same address %t: the companion was deleted after a look at the Service's own address: %t; requests %v", same, looked, seen)
 		}
 	}
 }

@@ -98,9 +98,8 @@ func (w *world) failures(exported *bridge.Exported) []failure {
 			happen: func() { w.moveTo(exported, w.secondAddress()) },
 		},
 		{
-			// The NetworkPolicy goes with the Service that has the old one, and
-			// comes again with the new.
-			step: "VIP changed", tried: "withdraw the old one", mayFail: untilNoticed,
+			// The NetworkPolicy is the new Service's before the old one goes.
+			step: "VIP changed", tried: "withdraw the old one", mayFail: openConnection,
 			happen: func() { w.export(postgres()) },
 		},
 		{
