@@ -176,9 +176,9 @@ func (w *world) diagnose() string {
 		fmt.Fprintln(&b, traced)
 	}
 	for _, h := range w.way() {
-		script := "ip -brief addr; ip route; nft list ruleset; conntrack -L"
+		script := "ip -brief addr; ip route; nft list ruleset; conntrack -L 2>&1 | tail -20"
 		if h == host(w.node) { // kube-proxy's rules are many
-			script = "ip -brief addr; ip route; conntrack -L"
+			script = "ip -brief addr; ip route; conntrack -L 2>&1 | tail -20"
 		}
 		out, _ := h.Command(ctx, "/bin/sh", "-c", script).CombinedOutput()
 		fmt.Fprintf(&b, "---- %s\n%s\n", h.Name(), out)
