@@ -61,6 +61,8 @@ type firewallState struct {
 	groups   map[string]firewall.Group
 	gaps     []string
 	segments []nsx.Segment
+	// ofNCP are the security policies that NCP made of NetworkPolicies.
+	ofNCP map[string]bool
 	// sources are the machines that are to be known.
 	sources []firewallSource
 }
@@ -137,13 +139,14 @@ func (c *firewallCache) remembered(path string) map[string]any {
 }
 
 func (c *firewallCache) load(ctx context.Context) (*firewallState, error) {
-	r := recorder{Source: c.source, own: map[string]map[string]any{}}
+	r := recorder{Source: c.source, own: map[string]map[string]any{}, ofNCP: map[string]bool{}}
 	snapshot, err := firewall.Load(ctx, r)
 	if err != nil {
 		return nil, maybeChanging(err)
 	}
 	s := &firewallState{
 		read: time.Now(), policies: map[string]firewall.Policy{}, groups: map[string]firewall.Group{}, gaps: snapshot.Gaps,
+		ofNCP: r.ofNCP,
 	}
 	if s.segments, err = (traceReader{c.source}).segments(ctx, nil); err != nil {
 		return nil, firewallError("read", err)
@@ -184,14 +187,23 @@ func firewallError(verb string, err error) error {
 // not judged and costs no requests.
 type recorder struct {
 	firewall.Source
-	own map[string]map[string]any
+	own   map[string]map[string]any
+	ofNCP map[string]bool
 }
+
+// tagNetworkPolicy is on what NCP makes of a NetworkPolicy.
+const tagNetworkPolicy = "ncp/network_policy"
 
 func (r recorder) Search(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for raw, err := range r.Source.Search(ctx, query) {
 			if err == nil && r.keep(raw) {
 				continue
+			}
+			if strings.Contains(string(raw), tagNetworkPolicy) {
+				if o, err := decodeIntent(raw); err == nil && len(tagsOf(o, tagNetworkPolicy)) > 0 {
+					r.ofNCP[text(o, "path")] = true
+				}
 			}
 			if !yield(raw, err) {
 				return

@@ -30,6 +30,9 @@ func (o policyObserved) judge(loadBalancer []netip.Prefix, opts *exportOptions) 
 	}
 	judged := 0
 	for _, pod := range o.pods {
+		if o.isolated(pod.Labels) {
+			continue
+		}
 		for _, ip := range pod.Status.PodIPs {
 			address, err := netip.ParseAddr(ip.IP)
 			if err != nil {
@@ -109,6 +112,10 @@ func (s *firewallState) admits(a *admitted, source, pod netip.Addr, at firewall.
 		return &refusal{viaduct.ErrUnsupported, "the distributed firewall cannot be judged: " + err.Error(), ""}
 	}
 	d := verdict.Decisive()
+	if s.ofNCP[d.By.Policy] { // and none selects the pod any more
+		a.stale, a.waiting = true, "what the firewall admits once NCP has removed "+d.By.Policy+", which it made of a NetworkPolicy that is gone"
+		return nil
+	}
 	if d.Action == firewall.Allow {
 		return nil
 	}

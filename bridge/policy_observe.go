@@ -62,13 +62,13 @@ func (c *Cluster) observePolicy(ctx context.Context, p exportPlan, original serv
 	if o.pods, err = c.podsBehind(ctx, original); err != nil {
 		return o, err
 	}
-	if c.exporting == nil || !o.alone(key(original.live)) || o.policy(companionOf(key(original.live)).Name).live != nil {
+	if c.exporting == nil || !o.alone() || o.policy(companionOf(key(original.live)).Name).live != nil {
 		return o, nil
 	}
 	if o.firewall, err = c.exporting.get(ctx, time.Time{}); err != nil {
 		return o, err
 	}
-	if _, err := planNetworkPolicy(c.name, p, o, opts); err != nil {
+	if plan, err := planNetworkPolicy(c.name, p, o, opts); err != nil || plan.stale {
 		o.firewall, err = c.exporting.get(ctx, start)
 		return o, err
 	}

@@ -31,6 +31,8 @@ type policyPlan struct {
 	// waiting says what is not known yet of what the plan holds; empty when it
 	// can be carried out.
 	waiting string
+	// stale says that the firewall is to be read again.
+	stale bool
 }
 
 // planNetworkPolicy opens the way from the load balancer to the exported pods,
@@ -56,10 +58,12 @@ func planNetworkPolicy(cluster string, p exportPlan, o policyObserved, opts *exp
 		return policyPlan{waiting: "NetworkPolicy " + key(own.live).String() + " is still being deleted"}, nil
 	}
 	sources, waiting := o.loadBalancer(opts)
-	also, r := o.alsoAdmitted(name, own, sources, opts)
+	also, r := o.alsoAdmitted(own, sources, opts)
 	switch {
 	case r != nil:
 		return refuse(r)
+	case also.stale:
+		return policyPlan{waiting: also.waiting, stale: true}, nil
 	case also.open:
 		return policyPlan{}, nil
 	}
@@ -72,7 +76,7 @@ func planNetworkPolicy(cluster string, p exportPlan, o policyObserved, opts *exp
 	if waiting != "" {
 		reason += ", as far as is known: " + waiting
 	}
-	return policyPlan{Plan{Steps: converge(cluster, own.object, want, reason)}, waiting}, nil
+	return policyPlan{Plan: Plan{Steps: converge(cluster, own.object, want, reason)}, waiting: waiting}, nil
 }
 
 // policy returns the NetworkPolicy of this name.
@@ -124,13 +128,15 @@ type admitted struct {
 	// namespace are the namespace's own pods, blocks are networks.
 	namespace bool
 	blocks    []string
-	// waiting says what is missing to know it.
+	// waiting says what is missing to know it; it is stale when that was read
+	// too early.
 	waiting string
+	stale   bool
 }
 
 // alsoAdmitted returns whom the pods admit now and no policy of theirs says.
-func (o policyObserved) alsoAdmitted(name types.NamespacedName, own networkPolicy, sources []netip.Prefix, opts *exportOptions) (admitted, *refusal) {
-	if !o.alone(name) {
+func (o policyObserved) alsoAdmitted(own networkPolicy, sources []netip.Prefix, opts *exportOptions) (admitted, *refusal) {
+	if !o.alone() {
 		return admitted{}, nil
 	}
 	if own.live != nil {
@@ -154,17 +160,20 @@ func (o policyObserved) alsoAdmitted(name types.NamespacedName, own networkPolic
 // alone reports whether a policy of Viaduct's would be the first to isolate a
 // pod behind the Service. Pods to come are taken to be like those that are
 // there; without any, only policies count that select whatever the Service does.
-func (o policyObserved) alone(name types.NamespacedName) bool {
-	covers := func(labels map[string]string) bool {
-		return slices.ContainsFunc(o.policies, func(p networkPolicy) bool {
-			_, ours := OwnershipOf(p.live)
-			return !ours && !ownPolicy(name, p) && isolates(p, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: labels}})
-		})
-	}
+func (o policyObserved) alone() bool {
 	if len(o.pods) == 0 {
-		return !covers(o.service.Spec.Selector)
+		return !o.isolated(o.service.Spec.Selector)
 	}
-	return slices.ContainsFunc(o.pods, func(pod *corev1.Pod) bool { return !covers(pod.Labels) })
+	return slices.ContainsFunc(o.pods, func(pod *corev1.Pod) bool { return !o.isolated(pod.Labels) })
+}
+
+// isolated reports whether a policy that is not Viaduct's selects pods with these
+// labels.
+func (o policyObserved) isolated(labels map[string]string) bool {
+	return slices.ContainsFunc(o.policies, func(p networkPolicy) bool {
+		_, ours := OwnershipOf(p.live)
+		return !ours && isolates(p, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: labels}})
+	})
 }
 
 // isolates reports whether a NetworkPolicy selects a pod for ingress.

@@ -297,3 +297,75 @@ func TestSweepNetworkPolicy(t *testing.T) {
 		t.Errorf("swept %d cases, want at least 100", cases)
 	}
 }
+
+// TestNetworkPolicyMoves goes from a companion to the converted Service: the
+// policy goes over to the Service that has the address, although Kubernetes
+// collects what the companion had.
+func TestNetworkPolicyMoves(t *testing.T) {
+	t.Parallel()
+	const ns = "acme-policy-moves"
+	ctx := testContext(t)
+	namespace(t, ns)
+	name := types.NamespacedName{Namespace: ns, Name: "db"}
+	service := workload(t, name, 5432, nil)
+	pod(t, name)
+	for _, opts := range [][]bridge.ExportOption{{bridge.WithNetworkPolicy()}, {bridge.WithNetworkPolicy(), bridge.WithConversion()}} {
+		if _, err := bridge.Export(ctx, exporter(t, nil), name, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func(ctx context.Context) string {
+		// Kubernetes may collect the policy with the companion before it is handed
+		// over; exporting again then makes it anew.
+		exported, err := bridge.Export(ctx, exporter(t, nil), name, bridge.WithNetworkPolicy(), bridge.WithConversion())
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy, err := supervisor(t).NetworkingV1().NetworkPolicies(ns).Get(ctx, "db-viaduct", metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		if !metav1.IsControlledBy(policy, service) || policy.DeletionTimestamp != nil || !exported.Plan().Empty() {
+			return fmt.Sprintf("owned by %v, after %v", policy.OwnerReferences, exported.Plan())
+		}
+		if from := policy.Spec.Ingress[0].From[0].IPBlock.CIDR; from != balancer(t, ns, exported).String()+"/32" {
+			return "admitting " + from
+		}
+		if len(policy.Spec.Ingress) != 2 {
+			t.Fatalf("got %v, want the namespace's own pods admitted still", policy.Spec.Ingress)
+		}
+		return ""
+	})
+	takeBack(t, ns, []string{name.Name})
+	if left := policies(t, ns); len(left) > 0 {
+		t.Errorf("afterwards there is %v", left)
+	}
+}
+
+// TestNetworkPolicyAnew exports again as soon as an export is taken back, when
+// NCP may not have removed what it made of the policy. The same policy comes of
+// it each time.
+func TestNetworkPolicyAnew(t *testing.T) {
+	t.Parallel()
+	const ns = "acme-policy-anew"
+	ctx := testContext(t)
+	namespace(t, ns)
+	name := types.NamespacedName{Namespace: ns, Name: "db"}
+	workload(t, name, 5432, nil)
+	pod(t, name)
+	for round := range 5 {
+		if _, err := bridge.Export(ctx, exporter(t, nil), name, bridge.WithNetworkPolicy()); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		policy, err := supervisor(t).NetworkingV1().NetworkPolicies(ns).Get(ctx, "db-viaduct", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := policy.Spec.Ingress; len(in) != 2 || len(in[0].Ports) != 1 || len(in[1].From) != 1 || in[1].From[0].PodSelector == nil {
+			t.Fatalf("round %d: got %+v, want the load balancer on one port and the namespace's own pods", round, in)
+		}
+		if _, err := bridge.Unexport(ctx, exporter(t, nil), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -369,7 +369,9 @@ func TestFirewallReadOnly(t *testing.T) {
 	t.Parallel()
 	s := newEnclosure(t, "acme-firewall-read-only")
 	ctx, document := testContext(t), documentFor(s.ns, "supervisor", "192.168.30.66")
-	readOnly := answering(func(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/policy/") && req.Method != http.MethodGet },
+	readOnly := answering(func(req *http.Request) bool {
+		return strings.HasPrefix(req.URL.Path, "/policy/") && req.Method != http.MethodGet
+	},
 		http.StatusForbidden, `{"httpStatus":"FORBIDDEN","error_code":289,"error_message":"no"}`)
 	_, err := bridge.Import(ctx, s.cluster(readOnly), document, bridge.WithFirewall())
 	if !errors.Is(err, viaduct.ErrForbidden) || !strings.Contains(err.Error(), "needs a role") || bridge.Retryable(err) {
