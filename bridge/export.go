@@ -36,8 +36,8 @@ import (
 // [WithNetworkPolicy] also opens the way to the pods.
 //
 // A Service that has become a load balancer itself is exported as it is. Its
-// companion serves the old address until the new one is proved, and goes then:
-// where names lead to the old address, import the new document at once.
+// companion serves the old address until the new one is proved, and goes then;
+// [WithHandover] leaves it until imports have been moved.
 //
 // Export is idempotent: exporting again writes nothing and returns the same
 // document. Cut off at any point and called again it carries on.
@@ -62,6 +62,9 @@ func Export(ctx context.Context, c *Cluster, service types.NamespacedName, opts 
 		p, err = planExport(c.name, service, observed, o)
 		if err != nil {
 			return Plan{}, err
+		}
+		if o.handover {
+			p.Plan = p.without(withdrawal)
 		}
 		var policy Plan
 		if o.networkPolicy {

@@ -41,6 +41,7 @@ type commonOptions struct {
 type exportOptions struct {
 	commonOptions
 	convert        bool
+	handover       bool
 	loadBalancerIP netip.Addr
 	consumers      []string
 	guard          Guard
@@ -99,6 +100,14 @@ func WithProgress(f func(Progress)) Option {
 // [Unexport] gives it back.
 func WithConversion() ExportOption {
 	return exportOption(func(o *exportOptions) { o.convert = true })
+}
+
+// WithHandover leaves the companion of a Service that has become a load balancer
+// itself, or is converted now: it serves the old address while imports are moved
+// to the new document. An Export without the option takes it away. In other cases
+// the option changes nothing.
+func WithHandover() ExportOption {
+	return exportOption(func(o *exportOptions) { o.handover = true })
 }
 
 // WithLoadBalancerIP asks NCP for this virtual address, which must be free and

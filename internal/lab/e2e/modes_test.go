@@ -118,6 +118,40 @@ func TestMakeBeforeBreak(t *testing.T) {
 	}
 }
 
+// TestHandover has a converted Service's companion serve on until it is told to
+// go.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	name := types.NamespacedName{Namespace: "acme-handover", Name: "db"}
+	ctx := testContext(t)
+	namespace(t, name.Namespace)
+	workload(t, name, 5432, nil)
+	first, err := bridge.Export(ctx, exporter(t, nil), name, bridge.WithHandover())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := servers(t, first.VIPService.UID)
+	for round := range 2 {
+		second, err := bridge.Export(ctx, exporter(t, nil), name, bridge.WithConversion(), bridge.WithHandover())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(second.Plan().Steps) != 1-round || second.Addresses[0] == first.Addresses[0] {
+			t.Errorf("round %d: got %v beside %v by\n%s\nwant another address, and one step the first time", round, second.Addresses, first.Addresses, second.Plan())
+		}
+	}
+	if diff := cmp.Diff(before, servers(t, first.VIPService.UID)); diff != "" {
+		t.Errorf("the old address, while it is handed over (-before +after):\n%s", diff)
+	}
+	last, err := bridge.Export(ctx, exporter(t, nil), name)
+	if err != nil || len(last.Plan().Steps) != 1 || last.Plan().Steps[0].Action != bridge.ActionDelete {
+		t.Errorf("export without the option: got %v, %v; want the companion deleted", last.Plan(), err)
+	}
+	if _, err := bridge.Unexport(ctx, exporter(t, nil), name); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestImportElsewhere imports under another name, into a namespace that is not
 // there yet, and with other ports.
 func TestImportElsewhere(t *testing.T) {

@@ -7,7 +7,6 @@ package traffic_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -80,7 +79,7 @@ func (f failure) run(w *world, c *client) {
 
 // failures are what may happen, in an order in which each leaves a world in
 // which the next can.
-func (w *world) failures(exported *bridge.Exported) []failure {
+func (w *world) failures() []failure {
 	manager := w.lab.NSX.Managers()[0]
 	return []failure{
 		{
@@ -95,7 +94,7 @@ func (w *world) failures(exported *bridge.Exported) []failure {
 		},
 		{
 			step: "VIP changed", tried: "import the document with the new one", mayFail: nothing,
-			happen: func() { w.moveTo(exported, w.secondAddress()) },
+			happen: func() { w.importIt(w.handOver()) },
 		},
 		{
 			// The NetworkPolicy is the new Service's before the old one goes.
@@ -120,31 +119,19 @@ func (w *world) failures(exported *bridge.Exported) []failure {
 	}
 }
 
-// secondAddress makes order-postgres a load balancer itself, as its owner may,
-// and returns the address that it gets. Its companion keeps the first.
-func (w *world) secondAddress() netip.Addr {
+// handOver makes order-postgres a load balancer itself, as its owner may, and
+// exports it again. Its companion keeps the first address.
+func (w *world) handOver() *bridge.Exported {
 	w.t.Helper()
-	all := w.supervisor.CoreV1().Services(dataNamespace)
-	_, err := all.Patch(w.ctx, orders, types.MergePatchType, []byte(`{"spec":{"type":"LoadBalancer"}}`), metav1.PatchOptions{})
+	_, err := w.supervisor.CoreV1().Services(dataNamespace).Patch(w.ctx, orders, types.MergePatchType,
+		[]byte(`{"spec":{"type":"LoadBalancer"}}`), metav1.PatchOptions{})
 	w.must(err)
-	var address netip.Addr
-	w.eventually("second address of "+orders, func(ctx context.Context) string {
-		s, err := all.Get(ctx, orders, metav1.GetOptions{})
-		if err != nil {
-			return err.Error()
-		}
-		for _, ingress := range s.Status.LoadBalancer.Ingress {
-			if address, err = netip.ParseAddr(ingress.IP); err == nil {
-				return ""
-			}
-		}
-		return "none"
-	})
-	w.must(w.forwarding.Sync(w.ctx))
-	return address
+	exported := w.export(postgres(), bridge.WithHandover())
+	w.must(w.forwarding.Sync(w.ctx)) // The edge has what NSX says.
+	return exported
 }
 
-// giveTypeBack undoes secondAddress.
+// giveTypeBack undoes handOver.
 func (w *world) giveTypeBack() {
 	w.t.Helper()
 	_, err := w.supervisor.CoreV1().Services(dataNamespace).Patch(w.ctx, orders, types.MergePatchType,
@@ -168,16 +155,4 @@ func (w *world) currentVIP() netip.Addr {
 	}
 	w.t.Fatalf("nothing stands behind %s", orders)
 	return netip.Addr{}
-}
-
-// moveTo imports what was exported at another address.
-func (w *world) moveTo(exported *bridge.Exported, address netip.Addr) {
-	w.t.Helper()
-	// The document that the exporting side would hand out now.
-	document, err := json.Marshal(exported)
-	w.must(err)
-	moved := strings.ReplaceAll(string(document), vip(exported).String(), address.String())
-	var e bridge.Exported
-	w.must(json.Unmarshal([]byte(moved), &e))
-	w.importIt(&e)
 }

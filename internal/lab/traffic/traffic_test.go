@@ -40,7 +40,7 @@ func TestTraffic(t *testing.T) {
 	fmt.Println(halfWayMark)
 	w.startPod(postgres(), 1)
 	c := w.startClient()
-	for _, f := range w.failures(exported) {
+	for _, f := range w.failures() {
 		f.run(w, c)
 	}
 	c.stop()
@@ -153,11 +153,11 @@ func (w *world) takenBack(before []string) {
 	})
 }
 
-func (w *world) export(s service) *bridge.Exported {
+func (w *world) export(s service, opts ...bridge.ExportOption) *bridge.Exported {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	exported, err := bridge.Export(ctx, w.exporter, s.namespaced(), bridge.WithNetworkPolicy())
+	exported, err := bridge.Export(ctx, w.exporter, s.namespaced(), append(opts, bridge.WithNetworkPolicy())...)
 	w.must(err)
 	return exported
 }
