@@ -40,7 +40,7 @@ func TestTraffic(t *testing.T) {
 	fmt.Println(halfWayMark)
 	w.startPod(postgres(), 1)
 	c := w.startClient()
-	for _, f := range w.failures() {
+	for _, f := range w.failures(exported, c) {
 		f.run(w, c)
 	}
 	c.stop()
